@@ -1,0 +1,217 @@
+"""What a caller asks for, and what goes over the wire for it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args
+
+from .errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from .progress import ProgressCallback
+
+__all__ = ["Cadence", "HTTPRequest", "Message", "Mode", "StreamingStructuredRequest", "Timeouts"]
+
+T = TypeVar("T")
+
+Mode = Literal["auto", "native", "tool", "prompted"]
+"""How the provider is held to the schema; ``auto`` takes the strictest that dialect and schema allow."""
+
+Cadence = Literal["read", "delta"]
+"""When a response is yielded: once per network read, or at every delta."""
+
+Message = Mapping[str, Any]  # Any: content is text or a list of parts, whose shape is the provider's
+"""One message: ``{"role": "system" | "user" | "assistant", "content": str | list of parts}``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """The four deadlines of a stream, in seconds; None means no deadline.
+
+    Args:
+        connect: until the connection stands and the request is sent.
+        first_token: from the start of the call until the first event of the answer.
+        between_tokens: between two reads that brought bytes.
+        total: from the start of the call to its end.
+
+    Raises:
+        ConfigurationError: a deadline is not a positive number.
+    """
+
+    connect: float | None = 10.0
+    first_token: float | None = 120.0
+    between_tokens: float | None = 60.0
+    total: float | None = 600.0
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if value is not None and not (_is_number(value) and value > 0):
+                raise ConfigurationError(f"timeouts.{item.name} must be a positive number of seconds or None, not {value!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class HTTPRequest:
+    """A request as a provider encodes it, for this library's transport or a caller's own HTTP.
+
+    Args:
+        method: ``POST`` for all dialects so far.
+        path: appended to the base URL, with a leading slash.
+        headers: what the dialect demands beside the key; the key is the transport's business.
+        body: the JSON body as plain data.
+    """
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: Mapping[str, Any]  # Any: JSON
+
+    def content(self) -> bytes:
+        """The body as UTF-8 JSON."""
+        return json.dumps(self.body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class StreamingStructuredRequest(Generic[T]):
+    """One question whose answer is to arrive as a typed object.
+
+    Args:
+        response_model: the type of the answer: a BaseModel, dataclass, TypedDict, ``list[...]``, union, scalar: all
+            that `pydantic.TypeAdapter` takes.
+        model: the model, with the provider before the slash, such as ``openai/gpt-4o``; a bare name is routed by its
+            prefix.
+        prompt: the user's message; exactly one of `prompt` and `messages` is given.
+        messages: the conversation so far, oldest first.
+        system: a system message that stands before the others; None for none.
+        mode: how the provider is held to the schema.
+        temperature: 0 to 2; None for the provider's default.
+        max_tokens: bound of the answer in tokens; None for the provider's.
+        stop: texts at which the model stops; None for none.
+        seed: for providers that can repeat themselves; None for none.
+        timeouts: the deadlines, in seconds.
+        max_retries: calls beyond the first that may be made for this request, 0 or more.
+        enable_streaming: False asks for one whole answer, which arrives as one step.
+        cadence: one response per network read, or one per delta.
+        streaming_chunk_size: if given, a response is yielded once this many characters have come since the last
+            one, instead of by `cadence`; completions are never held back.
+        progress_callback: called with each `ProgressEvent`; plain or async; None for none.
+        context: the validation context that Pydantic hands to validators.
+        fail_fast: end the stream when a value closes invalid. False waits for the end, where Pydantic judges the whole.
+        headers: HTTP headers to add to the call.
+        extra: parameters for the provider's body, taken as they are; they win over those above.
+
+    Raises:
+        ConfigurationError: an argument cannot work; the sentence says which and what to do.
+
+    >>> request = StreamingStructuredRequest(response_model=int, model="openai/gpt-4o", prompt="How many legs has a cat?")
+    >>> request.messages
+    ({'role': 'user', 'content': 'How many legs has a cat?'},)
+    """
+
+    response_model: type[T]
+    model: str
+    prompt: str | None = None
+    messages: Sequence[Message] = ()
+    system: str | None = None
+    mode: Mode = "auto"
+    temperature: float | None = None
+    max_tokens: int | None = None
+    stop: str | Sequence[str] | None = None
+    seed: int | None = None
+    timeouts: Timeouts = Timeouts()
+    max_retries: int = 2
+    enable_streaming: bool = True
+    cadence: Cadence = "read"
+    streaming_chunk_size: int | None = None
+    progress_callback: ProgressCallback | None = None
+    context: Any = None  # Any: Pydantic's own type for it
+    fail_fast: bool = True
+    headers: Mapping[str, str] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)  # Any: the provider's own parameters
+
+    def __post_init__(self) -> None:
+        for problem in _problems(self):
+            raise ConfigurationError(problem)
+        messages: list[Message] = [] if self.system is None else [{"role": "system", "content": self.system}]
+        messages += self.messages if self.prompt is None else [{"role": "user", "content": self.prompt}]
+        object.__setattr__(self, "messages", tuple(messages))
+        object.__setattr__(self, "prompt", None)
+        object.__setattr__(self, "system", None)
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 in hex over all that decides the answer: equal requests have equal fingerprints.
+
+        Callbacks, deadlines, retries, headers and the validation context do not count.
+        """
+        decides = {
+            name: getattr(self, name)
+            for name in ("model", "messages", "mode", "temperature", "max_tokens", "stop", "seed", "extra")
+        }
+        model = self.response_model
+        decides["type"] = f"{getattr(model, '__module__', '')}.{getattr(model, '__qualname__', '')} {model!r}"
+        text = json.dumps(decides, sort_keys=True, default=_plain, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def __repr__(self) -> str:
+        # The conversation and the headers stay out: a repr ends up in logs.
+        name = getattr(self.response_model, "__name__", repr(self.response_model))
+        return f"StreamingStructuredRequest(model={self.model!r}, response_model={name}, mode={self.mode!r})"
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Sequence):
+        return list(value)
+    return repr(value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_count(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_messages(value: object) -> bool:
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+        return False
+    return all(isinstance(item, Mapping) and "role" in item and "content" in item for item in value)
+
+
+# One row a rule: the field, what it must be, the test. The sentence is built from the row.
+_RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
+    ("model", "the name of a model, such as 'openai/gpt-4o'", lambda v: isinstance(v, str) and bool(v.strip())),
+    ("prompt", "text", lambda v: v is None or (isinstance(v, str) and bool(v.strip()))),
+    ("messages", "a list of {'role': …, 'content': …}", _is_messages),
+    ("system", "text or None", lambda v: v is None or isinstance(v, str)),
+    ("mode", f"one of {', '.join(get_args(Mode))}", lambda v: v in get_args(Mode)),
+    ("temperature", "a number from 0 to 2 or None", lambda v: v is None or (_is_number(v) and 0 <= v <= 2)),
+    ("max_tokens", "a positive integer or None", lambda v: v is None or _is_count(v, 1)),
+    ("seed", "an integer or None", lambda v: v is None or _is_count(v, -(2**63))),
+    ("timeouts", "a Timeouts(...)", lambda v: isinstance(v, Timeouts)),
+    ("max_retries", "an integer, 0 or more", lambda v: _is_count(v, 0)),
+    ("enable_streaming", "True or False", lambda v: isinstance(v, bool)),
+    ("cadence", f"one of {', '.join(get_args(Cadence))}", lambda v: v in get_args(Cadence)),
+    ("streaming_chunk_size", "a positive integer or None", lambda v: v is None or _is_count(v, 1)),
+    ("progress_callback", "callable or None", lambda v: v is None or callable(v)),
+    ("headers", "a mapping of names to text", lambda v: isinstance(v, Mapping)),
+    ("extra", "a mapping", lambda v: isinstance(v, Mapping)),
+)
+
+
+def _problems(request: StreamingStructuredRequest[Any]) -> list[str]:
+    found = [
+        f"{name} must be {what}, not {value!r}"
+        for name, what, holds in _RULES
+        if not holds(value := getattr(request, name))
+    ]
+    if not found and (request.prompt is None) == (not request.messages):
+        found.append("give exactly one of prompt and messages")
+    if request.response_model is None:
+        found.append("response_model must be a type, such as a BaseModel subclass; for a null answer use type(None)")
+    return found

@@ -1,0 +1,234 @@
+"""What a caller receives: one `StreamingResponse` a step, one `Outcome` at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from .errors import StructStreamError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["Attempt", "Outcome", "OutcomeKind", "Step", "StreamingResponse", "Timings", "Usage"]
+
+T = TypeVar("T")
+
+
+class OutcomeKind(StrEnum):
+    """How a stream ended; every stream ends in exactly one of these."""
+
+    COMPLETE = "complete"
+    TRUNCATED = "truncated"
+    INCOMPLETE = "incomplete"
+    REFUSED = "refused"
+    FILTERED = "filtered"
+    INVALID = "invalid"
+    BLOCKED = "blocked"
+    PROVIDER_ERROR = "provider_error"
+    UNAVAILABLE = "unavailable"
+    TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens, as the provider counted them.
+
+    `cached_input_tokens` are part of `input_tokens`, `reasoning_tokens` part of `output_tokens`. `estimated` is True
+    where the provider reported nothing and the figures were counted from the text.
+
+    >>> Usage(10, 2) + Usage(5, 1)
+    Usage(input_tokens=15, output_tokens=3, cached_input_tokens=0, reasoning_tokens=0, estimated=False)
+    """
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_input_tokens: int = 0
+    reasoning_tokens: int = 0
+    estimated: bool = False
+
+    @property
+    def total_tokens(self) -> int:
+        """Input and output together."""
+        return self.input_tokens + self.output_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cached_input_tokens + other.cached_input_tokens,
+            self.reasoning_tokens + other.reasoning_tokens,
+            self.estimated or other.estimated,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """When things happened, in seconds after the call began; None for what did not happen."""
+
+    first_byte: float | None = None
+    first_partial: float | None = None
+    total: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One call to a provider within a stream.
+
+    Args:
+        number: counted from 1.
+        provider: the provider's name in the routing table.
+        model: the model that answered, or that was asked where none answered.
+        mode: ``native``, ``tool`` or ``prompted``.
+        kind: how the attempt ended.
+        reason: why, one sentence; empty where it is complete.
+        usage: its tokens; None where the provider reported none.
+        request_id: the provider's id for the call; None where it gave none.
+    """
+
+    number: int
+    provider: str
+    model: str
+    mode: str
+    kind: OutcomeKind
+    reason: str = ""
+    usage: Usage | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[T]):
+    """How a stream ended and all that could be saved.
+
+    Args:
+        kind: one of the eleven.
+        result: the validated object; None unless `kind` is ``complete``.
+        error: the typed error; None if `kind` is ``complete``.
+        last_partial: the last snapshot; None where no value had begun.
+        completed: the paths that had closed, in the order in which they did.
+        raw_text: the JSON text that was received (in lenient reading: repaired).
+        finish_reason: the provider's own word; None where it sent none.
+        thinking: what the model thought aloud; empty where it did not.
+        refusal: the model's sentence; empty where it did not refuse.
+        response_id: the provider's id of the answer; empty where it gave none.
+        attempts: each call that was made, in order; empty for `parse_stream`.
+        usage: the tokens of all attempts; None where none was reported.
+        wasted_tokens: output tokens of attempts that were thrown away.
+        other_choices: the texts of the alternatives, by their number, where several were asked for.
+        timings: when things happened; all None where the caller drove the decoder.
+        headers: the answer's rate-limit headers and request id, by their lower-case names.
+    """
+
+    kind: OutcomeKind
+    result: T | None = None
+    error: StructStreamError | None = None
+    last_partial: Any = None  # a snapshot of T: what it reads like depends on T's kind
+    completed: Sequence[str] = ()
+    raw_text: str = ""
+    finish_reason: str | None = None
+    thinking: str = ""
+    refusal: str = ""
+    response_id: str = ""
+    attempts: Sequence[Attempt] = ()
+    usage: Usage | None = None
+    wasted_tokens: int = 0
+    other_choices: Mapping[int, str] = field(default_factory=dict)
+    timings: Timings = Timings()
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def unwrap(self) -> T:
+        """Return the validated object, or raise the stream's error."""
+        if self.error is not None:
+            raise self.error
+        return self.result  # type: ignore[return-value]  # complete: T itself, which may be None
+
+
+class Step(Protocol):
+    """What one step of the parser brought: rendered only when somebody asks."""
+
+    @property
+    def changed(self) -> Sequence[str]: ...
+    @property
+    def completed(self) -> Sequence[str]: ...
+    @property
+    def percent(self) -> float: ...
+
+
+class StreamingResponse(Generic[T]):
+    """One step of a stream.
+
+    Before the end `partial_result` is a snapshot: a `Partial` of the response model with the values so far, or None
+    where no value has begun. In the last step (`is_complete`) it is the validated object, or None on failure; `error`
+    is then a sentence and `outcome` holds the typed error and all that was saved.
+
+    >>> StreamingResponse(partial_result={"a": 1})
+    StreamingResponse(partial_result={'a': 1}, is_complete=False, progress_percent=0.0)
+    """
+
+    __slots__ = ("_step", "attempt", "outcome", "partial_result", "raw_chunks", "usage")
+
+    def __init__(
+        self,
+        partial_result: Any = None,
+        step: Step | None = None,
+        raw_chunks: Sequence[str] = (),
+        attempt: int = 1,
+        outcome: Outcome[T] | None = None,
+        usage: Usage | None = None,
+    ) -> None:
+        self.partial_result: T | Any | None = partial_result  # Any: a snapshot of T reads as T's kind demands
+        self.raw_chunks = raw_chunks
+        self.attempt = attempt
+        self.outcome = outcome
+        self.usage = usage
+        self._step = step
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether this is the last step, for good or ill."""
+        return self.outcome is not None
+
+    @property
+    def error(self) -> str | None:
+        """Why the stream failed, one sentence; None before the end and on success."""
+        if self.outcome is None or self.outcome.error is None:
+            return None
+        return str(self.outcome.error)
+
+    @property
+    def progress_percent(self) -> float:
+        """How much of the answer is there, 0 to 100; never falls; 100 only when complete."""
+        if self.outcome is not None and self.outcome.kind is OutcomeKind.COMPLETE:
+            return 100.0
+        return self._step.percent if self._step is not None else 0.0
+
+    @property
+    def changed(self) -> Sequence[str]:
+        """The paths whose value is new or has grown in this step, such as ``items[2].name``."""
+        return self._step.changed if self._step is not None else ()
+
+    @property
+    def completed(self) -> Sequence[str]:
+        """The paths that closed in this step, in the order in which they did; the root's is the empty string."""
+        return self._step.completed if self._step is not None else ()
+
+    @property
+    def result(self) -> T:
+        """The validated object.
+
+        Raises:
+            StructStreamError: the stream's own error, where it failed.
+            RuntimeError: before the last step.
+        """
+        if self.outcome is None:
+            raise RuntimeError("the stream has not ended yet: look at partial_result, or wait for is_complete")
+        return self.outcome.unwrap()
+
+    def __repr__(self) -> str:
+        error = f", error={self.error!r}" if self.error else ""
+        return (
+            f"StreamingResponse(partial_result={self.partial_result!r}, is_complete={self.is_complete}, "
+            f"progress_percent={self.progress_percent:.1f}{error})"
+        )

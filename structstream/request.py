@@ -107,7 +107,7 @@ class StreamingStructuredRequest(Generic[T]):
         ConfigurationError: an argument cannot work; the sentence says which and what to do.
 
     >>> request = StreamingStructuredRequest(response_model=int, model="openai/gpt-4o", prompt="How many legs has a cat?")
-    >>> request.messages
+    >>> request.conversation
     ({'role': 'user', 'content': 'How many legs has a cat?'},)
     """
 
@@ -121,7 +121,7 @@ class StreamingStructuredRequest(Generic[T]):
     max_tokens: int | None = None
     stop: str | Sequence[str] | None = None
     seed: int | None = None
-    timeouts: Timeouts = Timeouts()
+    timeouts: Timeouts = field(default_factory=Timeouts)
     max_retries: int = 2
     enable_streaming: bool = True
     cadence: Cadence = "read"
@@ -135,11 +135,13 @@ class StreamingStructuredRequest(Generic[T]):
     def __post_init__(self) -> None:
         for problem in _problems(self):
             raise ConfigurationError(problem)
-        messages: list[Message] = [] if self.system is None else [{"role": "system", "content": self.system}]
-        messages += self.messages if self.prompt is None else [{"role": "user", "content": self.prompt}]
-        object.__setattr__(self, "messages", tuple(messages))
-        object.__setattr__(self, "prompt", None)
-        object.__setattr__(self, "system", None)
+
+    @property
+    def conversation(self) -> tuple[Message, ...]:
+        """The messages to send: the system message if any, then `messages` or the prompt."""
+        system: tuple[Message, ...] = () if self.system is None else ({"role": "system", "content": self.system},)
+        user: tuple[Message, ...] = () if self.prompt is None else ({"role": "user", "content": self.prompt},)
+        return (*system, *self.messages, *user)
 
     def fingerprint(self) -> str:
         """Return a SHA-256 in hex over all that decides the answer: equal requests have equal fingerprints.
@@ -148,7 +150,7 @@ class StreamingStructuredRequest(Generic[T]):
         """
         decides = {
             name: getattr(self, name)
-            for name in ("model", "messages", "mode", "temperature", "max_tokens", "stop", "seed", "extra")
+            for name in ("model", "conversation", "mode", "temperature", "max_tokens", "stop", "seed", "extra")
         }
         model = self.response_model
         decides["type"] = f"{getattr(model, '__module__', '')}.{getattr(model, '__qualname__', '')} {model!r}"

@@ -1,0 +1,1 @@
+"""structstream: typed partial objects while the model is still writing."""

@@ -1,0 +1,144 @@
+"""The only sleep and the only now() of this library, and the deadline of an await.
+
+Nothing here knows what is waited for. A test gives its own `Clock` and turns the hands itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+__all__ = ["Clock", "DeadlinePassed", "SystemClock", "Timer", "Watchdog"]
+
+
+class Timer(Protocol):
+    """A callback that waits for its time."""
+
+    def cancel(self) -> None:
+        """Forget the callback; harmless once it has run."""
+
+
+class Clock(Protocol):
+    """Time as this library sees it: seconds that never run backwards, from an arbitrary zero."""
+
+    def now(self) -> float:
+        """Return the seconds since the clock's zero."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after `seconds`; at once, but not before other tasks had a turn, if that is 0 or less."""
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
+        """Call `callback` on the running event loop once `now()` has reached `when`; soon, if it has already."""
+
+
+class SystemClock:
+    """The machine's monotonic clock and the running event loop's timers.
+
+    >>> clock = SystemClock()
+    >>> clock.now() <= clock.now()
+    True
+    """
+
+    now = staticmethod(time.monotonic)
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after `seconds`."""
+        await asyncio.sleep(seconds)
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
+        """Call `callback` on the running event loop at `when`."""
+        # A loop may keep its own time (uvloop does), so only the distance is handed over.
+        return asyncio.get_running_loop().call_later(max(0.0, when - self.now()), callback)
+
+    def __repr__(self) -> str:
+        return "SystemClock()"
+
+
+class DeadlinePassed(Exception):
+    """What a `Watchdog` raises; it never leaves the library: who waits turns it into the error that names the deadline."""
+
+
+class Watchdog:
+    """Bounds one await after another by deadlines, with one timer for all of them.
+
+    An await is guarded by ``with watchdog.until(when): await …``. When `when` passes, the await is cancelled and the
+    block raises `DeadlinePassed`; a cancellation from outside stays a cancellation. Moving the deadline later costs no
+    timer: the one that stands looks again when it fires. Only the guarded await is ever cancelled, never what the
+    caller does between two of them. One task at a time.
+    """
+
+    __slots__ = ("_cancels", "_clock", "_deadline", "_fired", "_task", "_timer", "_timer_at")
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._deadline = 0.0
+        self._task: asyncio.Task[object] | None = None  # the task that waits now
+        self._cancels = 0  # how many cancellations it had been asked for when it began to wait
+        self._fired = False
+        self._timer: Timer | None = None
+        self._timer_at = 0.0
+
+    def until(self, when: float | None) -> Watchdog:
+        """Return the guard of one await; None for no deadline.
+
+        Raises:
+            DeadlinePassed: `when` has passed already, or passes before the block ends.
+        """
+        if when is None:
+            when = _NEVER
+        elif when <= self._clock.now():
+            raise DeadlinePassed
+        self._deadline = when
+        if when < _NEVER and (self._timer is None or when < self._timer_at):
+            self._set(when)
+        return self
+
+    def __enter__(self) -> None:
+        self._fired = False
+        task = self._task = asyncio.current_task()
+        if task is not None:
+            self._cancels = task.cancelling()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        task, self._task = self._task, None
+        if not self._fired or task is None:
+            return
+        # As asyncio.timeout does it: our own cancellation becomes the deadline, one from outside goes on. What the
+        # awaited code made of ours (an HTTP library has its own words for it) is the deadline as well.
+        if (
+            task.uncancel() <= self._cancels
+            and kind is not None
+            and issubclass(kind, asyncio.CancelledError | Exception)
+        ):
+            raise DeadlinePassed from error
+
+    def close(self) -> None:
+        """Drop the timer; call it when nothing will be awaited any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _set(self, when: float) -> None:
+        self.close()
+        self._timer_at = when
+        self._timer = self._clock.call_at(when, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._task is None or self._fired or self._deadline == _NEVER:
+            return  # nobody waits: the next wait sets its own timer
+        if self._deadline > self._clock.now():
+            self._set(self._deadline)
+            return
+        self._fired = True
+        self._task.cancel()
+
+
+_NEVER = float("inf")

@@ -60,7 +60,7 @@ class SystemClock:
 
 
 class DeadlinePassed(Exception):
-    """What a `Watchdog` raises; it never leaves the library: who waits turns it into the error that names the deadline."""
+    """What a `Watchdog` raises; who waits turns it into the error that names the deadline."""
 
 
 class Watchdog:

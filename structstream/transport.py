@@ -1,0 +1,285 @@
+"""The HTTP seam: a request goes out, the raw bytes of the answer come in.
+
+What HTTP libraries and the vendor's SDK raise becomes one of this library's errors here and nowhere else. Nothing is
+imported from them before the first client is seen or built.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast, runtime_checkable
+
+from .clock import SystemClock
+from .errors import ConfigurationError, ConnectionFailedError, StreamTimeoutError, StructStreamError, scrub
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+
+    import httpx2
+    from openai import AsyncOpenAI
+
+    from .clock import Clock
+    from .request import HTTPRequest
+
+__all__ = ["Answer", "SDKTransport", "Transport"]
+
+
+class Answer(Protocol):
+    """An HTTP answer whose body is still arriving.
+
+    Attributes:
+        status: the HTTP status.
+        headers: by their lower-case names.
+    """
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Iterate once over the body, without its content encoding, as it arrives.
+
+        Raises:
+            ConnectionFailedError: the connection broke.
+        """
+
+    async def aclose(self) -> None:
+        """Close the connection, or give it back if the body was read to its end; never raises for a broken one."""
+
+
+@runtime_checkable
+class Transport(Protocol):
+    """Sends one request."""
+
+    async def stream(self, request: HTTPRequest, *, connect_timeout: float | None = None) -> Answer:
+        """Send `request` and return the answer, of whatever status, as soon as its headers are there.
+
+        Args:
+            request: what a provider encoded.
+            connect_timeout: seconds until the connection must stand; None for no bound.
+
+        Raises:
+            ConnectionFailedError: there was no answer.
+            StreamTimeoutError: `connect_timeout` passed.
+            ConfigurationError: the request cannot be sent as it is.
+        """
+
+    async def aclose(self) -> None:
+        """Close what the transport itself has opened."""
+
+
+class SDKTransport:
+    """Sends through a vendor client of the OpenAI SDK: its key, base URL, Azure paths and HTTP client.
+
+    Args:
+        client: an `AsyncOpenAI` or a subclass such as `AsyncAzureOpenAI`. Its own retries and timeouts are not used.
+        provider: the name that errors give.
+        owned: whether `aclose` closes the client.
+        clock: measures the time that errors tell.
+
+    Raises:
+        ConfigurationError: `client` is something else, such as the blocking `OpenAI`.
+    """
+
+    def __init__(
+        self, client: AsyncOpenAI, *, provider: str = "openai", owned: bool = False, clock: Clock | None = None
+    ) -> None:
+        check_client(client)
+        self._client = client
+        self._provider = provider
+        self._owned = owned
+        self._clock = clock or SystemClock()
+
+    @classmethod
+    def build(
+        cls, *, provider: str, base_url: str, api_key: str, headers: Mapping[str, str], clock: Clock | None = None
+    ) -> SDKTransport:
+        """Build the client as well: on the aiohttp transport, with no limit on connections."""
+        import httpx2
+        from openai import AsyncOpenAI, DefaultAioHttpClient
+
+        # 0 is aiohttp's word for no limit; None would leave its own default of 100 in place.
+        limits = httpx2.Limits(max_connections=0, max_keepalive_connections=100, keepalive_expiry=30.0)
+        client = AsyncOpenAI(
+            api_key=api_key,
+            base_url=base_url,
+            default_headers=headers,
+            max_retries=0,
+            http_client=DefaultAioHttpClient(limits=limits),
+        )
+        if provider != "openai":  # the SDK takes these from the environment, whoever is called
+            client.organization = client.project = None
+        return cls(client, provider=provider, owned=True, clock=clock)
+
+    async def stream(self, request: HTTPRequest, *, connect_timeout: float | None = None) -> Answer:
+        """Send `request`; see `Transport.stream`."""
+        import httpx2
+        from openai import APIStatusError
+
+        began = self._clock.now()
+        # Our deadlines bound the call: of the HTTP client's own only those that end with the connection are set.
+        timeout = httpx2.Timeout(None, connect=connect_timeout, pool=connect_timeout)
+        try:
+            response = await self._client.post(
+                request.path,
+                cast_to=httpx2.Response,
+                body=request.body,
+                options={"headers": {**_RAW, **request.headers}, "timeout": timeout, "max_retries": 0},
+            )
+        except APIStatusError as error:
+            return _WholeAnswer(error.status_code, _headers(error.response), error.response.content)
+        except _foreign() as error:
+            elapsed = self._clock.now() - began
+            self._fail(error, self._unsent(error, connect_timeout, elapsed))
+        except (TypeError, ValueError) as error:  # what the JSON encoder and the header encoder raise
+            self._fail(error, ConfigurationError(f"the request cannot be written as HTTP: {self._sentence(error)}"))
+        return _SDKAnswer(response, self)
+
+    async def aclose(self) -> None:
+        """Close the client, if it was built here."""
+        if self._owned:
+            with contextlib.suppress(*_foreign()):
+                await self._client.close()
+
+    def __repr__(self) -> str:
+        return f"SDKTransport(provider={self._provider!r}, client={type(self._client).__name__})"
+
+    def broke(self, error: Exception) -> NoReturn:
+        """Raise the error that says that the connection of an answer broke."""
+        self._fail(
+            error, ConnectionFailedError(f"the connection broke: {self._sentence(error)}", provider=self._provider)
+        )
+
+    def _unsent(self, error: Exception, connect_timeout: float | None, elapsed: float) -> StructStreamError:
+        chain = list(_chain(error))
+        if any(isinstance(link, RuntimeError) and "loop" in str(link) for link in chain):
+            return ConfigurationError(
+                "the client holds connections of another event loop: make a new client in this one, "
+                "or give none and let the service keep one for each loop"
+            )
+        if connect_timeout is not None and any(isinstance(link, TimeoutError) for link in chain):
+            return StreamTimeoutError("connect", configured=connect_timeout, elapsed=elapsed)
+        where = f"{self._client.base_url.scheme}://{self._client.base_url.netloc.decode()}"
+        return ConnectionFailedError(f"no answer from {where}: {self._sentence(error)}", provider=self._provider)
+
+    def _fail(self, error: Exception, ours: StructStreamError) -> NoReturn:
+        raise ours from (error if self._is_clean(error) else None)
+
+    def _secrets(self) -> list[str]:
+        key = self._client.api_key
+        return [key] if len(key) > 3 else []  # shorter ones, as local servers take, would redact half a sentence
+
+    def _sentence(self, error: Exception) -> str:
+        """The innermost cause is the one that says what happened; the outer ones say 'Connection error.'."""
+        said = [str(link) for link in _chain(error) if str(link)]
+        return scrub(said[-1] if said else type(error).__name__, *self._secrets())
+
+    def _is_clean(self, error: Exception) -> bool:
+        """Whether the whole chain can be shown: a header that HTTP refuses is quoted with the key in it."""
+        text = "".join(f"{link}{link!r}" for link in _chain(error))
+        return scrub(text, *self._secrets()) == text
+
+
+class _SDKAnswer:
+    """The SDK's raw response, its body read below the iterators of SDK and HTTP client, which cost more than our parse."""
+
+    def __init__(self, response: httpx2.Response, transport: SDKTransport) -> None:
+        self.status = response.status_code
+        self.headers = _headers(response)
+        self._response = response
+        self._transport = transport
+        self._body = self._read()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._body
+
+    async def _read(self) -> AsyncGenerator[bytes, None]:
+        response = self._response
+        plain = self.headers.get("content-encoding", "identity") == "identity" and not response.is_stream_consumed
+        # aiter_bytes undoes a content encoding, and repeats a body that a hook of the client has read already.
+        source = cast("AsyncIterator[bytes]", response.stream) if plain else response.aiter_bytes()
+        try:
+            async for data in source:
+                yield data
+        except _foreign() as error:
+            self._transport.broke(error)
+
+    async def aclose(self) -> None:
+        with contextlib.suppress(*_foreign()):
+            await self._body.aclose()
+            await self._response.aclose()
+
+
+class _WholeAnswer:
+    """An answer whose body the SDK has read already, as it does for every error status."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._body
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
+# The SDK's mark of a call whose body the caller reads (as its own with_streaming_response sets it); and no compression:
+# a proxy that compresses a stream holds its deltas back.
+_RAW = {"X-Stainless-Raw-Response": "stream", "Accept-Encoding": "identity"}
+
+
+def check_client(client: object) -> None:
+    """Raise `ConfigurationError` unless `client` is an `AsyncOpenAI`; imports the SDK only if somebody already has."""
+    openai = sys.modules.get("openai")
+    if openai is not None and isinstance(client, openai.AsyncOpenAI):
+        return
+    if openai is not None and isinstance(client, openai.OpenAI):
+        hint = f"Async{type(client).__name__}"
+        raise ConfigurationError(
+            f"client must be an {hint}, not the blocking {type(client).__name__}; for code without an event loop "
+            f"give an {hint} as well and call service.sync"
+        )
+    raise ConfigurationError(f"client must be an AsyncOpenAI, a Transport or None, not {type(client).__name__}")
+
+
+def _headers(response: httpx2.Response) -> Mapping[str, str]:
+    return {name.lower(): value for name, value in response.headers.items()}
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and its causes, outermost first."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+@lru_cache(maxsize=1)
+def _known() -> tuple[type[Exception], ...]:
+    import aiohttp
+    import httpx2
+    from aiohttp.http_exceptions import HttpProcessingError
+    from openai import OpenAIError
+
+    return (
+        OpenAIError,
+        httpx2.HTTPError,
+        httpx2.InvalidURL,
+        httpx2.StreamError,
+        aiohttp.ClientError,
+        HttpProcessingError,
+        OSError,
+        EOFError,
+    )
+
+
+def _foreign() -> tuple[type[Exception], ...]:
+    """The closed table of what the HTTP stack raises; a client on the older httpx raises that library's own."""
+    older: Any = sys.modules.get("httpx")  # Any: a library that is not ours to import
+    return _known() if older is None else (*_known(), older.HTTPError, older.InvalidURL, older.StreamError)

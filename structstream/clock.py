@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-__all__ = ["Clock", "DeadlinePassed", "SystemClock", "Timer", "Watchdog"]
+__all__ = ["Clock", "DeadlinePassed", "Interrupted", "SystemClock", "Timer", "Watchdog"]
 
 
 class Timer(Protocol):
@@ -63,6 +63,10 @@ class DeadlinePassed(Exception):
     """What a `Watchdog` raises; who waits turns it into the error that names the deadline."""
 
 
+class Interrupted(Exception):
+    """What a `Watchdog` raises after `Watchdog.interrupt`."""
+
+
 class Watchdog:
     """Bounds one await after another by deadlines, with one timer for all of them.
 
@@ -72,7 +76,7 @@ class Watchdog:
     caller does between two of them. One task at a time.
     """
 
-    __slots__ = ("_cancels", "_clock", "_deadline", "_fired", "_task", "_timer", "_timer_at")
+    __slots__ = ("_cancels", "_clock", "_deadline", "_fired", "_interrupted", "_task", "_timer", "_timer_at")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -80,6 +84,7 @@ class Watchdog:
         self._task: asyncio.Task[object] | None = None  # the task that waits now
         self._cancels = 0  # how many cancellations it had been asked for when it began to wait
         self._fired = False
+        self._interrupted = False
         self._timer: Timer | None = None
         self._timer_at = 0.0
 
@@ -88,7 +93,10 @@ class Watchdog:
 
         Raises:
             DeadlinePassed: `when` has passed already, or passes before the block ends.
+            Interrupted: `interrupt` was called already, or is called before the block ends.
         """
+        if self._interrupted:
+            raise Interrupted
         if when is None:
             when = _NEVER
         elif when <= self._clock.now():
@@ -117,7 +125,14 @@ class Watchdog:
             and kind is not None
             and issubclass(kind, asyncio.CancelledError | Exception)
         ):
-            raise DeadlinePassed from error
+            raise (Interrupted if self._interrupted else DeadlinePassed) from error
+
+    def interrupt(self) -> None:
+        """End the await that is guarded now, and refuse every later one; to be called on the same event loop."""
+        self._interrupted = True
+        if self._task is not None and not self._fired:
+            self._fired = True
+            self._task.cancel()
 
     def close(self) -> None:
         """Drop the timer; call it when nothing will be awaited any more."""

@@ -184,7 +184,7 @@ class SDKTransport:
 
 
 class _SDKAnswer:
-    """The SDK's raw response, its body read below the iterators of SDK and HTTP client, which cost more than our parse."""
+    """The SDK's raw response, its body read below the iterators of SDK and HTTP client: they cost as much as our parse."""
 
     def __init__(self, response: httpx2.Response, transport: SDKTransport) -> None:
         self.status = response.status_code

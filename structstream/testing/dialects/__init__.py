@@ -1,0 +1,27 @@
+"""The dialects that the simulated provider speaks: one file and one row each."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from .openai_chat import OpenAIChat
+
+if TYPE_CHECKING:
+    from .base import WireDialect
+
+__all__ = ["DIALECTS", "dialect_for"]
+
+DIALECTS: tuple[tuple[re.Pattern[str], WireDialect], ...] = (
+    (re.compile(r"(/v1)?/chat/completions|/openai/deployments/[^/]+/chat/completions"), OpenAIChat()),
+)
+"""The path of a POST request, and who answers it; the first row that matches the whole path decides."""
+
+
+def dialect_for(path: str) -> WireDialect | None:
+    """Return the dialect that answers a POST to `path`; None where there is none.
+
+    >>> dialect_for("/v1/chat/completions").name
+    'openai_chat'
+    """
+    return next((dialect for pattern, dialect in DIALECTS if pattern.fullmatch(path)), None)

@@ -1,0 +1,309 @@
+"""OpenAI's chat completions as a server sends them (platform.openai.com, API reference: Chat, and Chat streaming)."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from structstream.events import (
+    Failed,
+    Finished,
+    RefusalDelta,
+    Started,
+    StreamEnd,
+    TextDelta,
+    ThinkingDelta,
+    ToolDelta,
+    UsageReported,
+)
+from structstream.testing.data import find_schema
+
+from .base import BadQuestionError, Question
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from structstream.events import ProviderEvent
+    from structstream.response import Usage
+
+__all__ = ["OpenAIChat"]
+
+JSON = dict[str, Any]  # Any: JSON
+
+_CREATED = 1_700_000_000  # fixed, so that the same seed gives the same bytes
+_FINISH = {
+    "stop": "stop",
+    "length": "length",
+    "tool": "tool_calls",
+    "filtered": "content_filter",
+    "refused": "stop",
+    "other": "stop",
+}
+_ERROR_TYPES = {401: "invalid_request_error", 403: "invalid_request_error", 404: "invalid_request_error"}
+
+
+class OpenAIChat:
+    """``POST /v1/chat/completions``, streamed and whole."""
+
+    name = "openai_chat"
+    id_prefix = "chatcmpl-"
+
+    def read(self, body: Mapping[str, Any], path: str) -> Question:
+        """Return what is asked: a JSON schema in the response format, a tool, or a schema in the messages."""
+        model = body.get("model") or (path.split("/")[3] if path.startswith("/openai/deployments/") else None)
+        messages = body.get("messages")
+        if not isinstance(model, str):
+            raise BadQuestionError("you must provide a model parameter")
+        if not isinstance(messages, list) or not messages:
+            raise BadQuestionError("'messages' must be a list with at least one message", param="messages")
+        texts = [text for message in messages if isinstance(message, dict) for text in _texts(message.get("content"))]
+        options = body.get("stream_options")
+        return Question(
+            model=model,
+            stream=body.get("stream") is True,
+            choices=_count(body, "n") or 1,
+            max_tokens=_count(body, "max_completion_tokens") or _count(body, "max_tokens"),
+            seed=body.get("seed") if isinstance(body.get("seed"), int) else None,
+            input_tokens=max(1, sum(map(len, texts)) // 4),
+            report_usage=isinstance(options, dict) and options.get("include_usage") is True,
+            **_form(body, texts),
+        )
+
+    def stream(self, question: Question, said: Sequence[ProviderEvent]) -> list[bytes]:
+        """Return one event for each thing that is said."""
+        writer = _StreamWriter(question)
+        return [event for each in said for event in writer.write(each)]
+
+    def whole(self, question: Question, said: Sequence[ProviderEvent]) -> bytes:
+        """Return the completion object that the stream adds up to."""
+        return json.dumps(_whole(said)).encode()
+
+    def error(self, status: int, message: str, *, param: str | None = None, code: str | None = None) -> bytes:
+        """Return ``{"error": {...}}``."""
+        kind = "server_error" if status >= 500 else _ERROR_TYPES.get(status, "invalid_request_error")
+        if status == 429:
+            kind = "requests"
+        return json.dumps({"error": {"message": message, "type": kind, "param": param, "code": code}}).encode()
+
+    def headers(self, number: int) -> tuple[tuple[str, str], ...]:
+        """Return the request id and the rate-limit headers."""
+        return (
+            ("x-request-id", f"req_simulated_{number}"),
+            ("openai-version", "2020-10-01"),
+            ("openai-processing-ms", "12"),
+            ("x-ratelimit-limit-requests", "10000"),
+            ("x-ratelimit-remaining-requests", str(max(0, 9999 - number))),
+            ("x-ratelimit-reset-requests", "6ms"),
+        )
+
+
+# reading
+
+
+def _texts(content: object) -> list[str]:
+    """The texts of a message, whose content is text or a list of parts."""
+    if isinstance(content, str):
+        return [content]
+    parts = content if isinstance(content, list) else []
+    return [part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str)]
+
+
+def _count(body: Mapping[str, Any], name: str) -> int | None:
+    value = body.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise BadQuestionError(
+            f"Invalid value for '{name}': expected an integer of at least 1, got {value!r}", param=name
+        )
+    return value
+
+
+def _form(body: Mapping[str, Any], texts: Sequence[str]) -> JSON:
+    if called := _tool(body):
+        return called
+    wanted = body.get("response_format")
+    kind = wanted.get("type") if isinstance(wanted, dict) else None
+    if kind == "json_schema":
+        given = wanted.get("json_schema") if isinstance(wanted, dict) else None
+        if not isinstance(given, dict) or not isinstance(given.get("schema"), dict):
+            raise BadQuestionError(
+                "Missing required parameter: 'response_format.json_schema.schema'", param="response_format"
+            )
+        if given.get("strict"):
+            _check_strict(given["schema"], f"response_format '{given.get('name')}'", "response_format")
+        return {"form": "json", "schema": given["schema"]}
+    schema = next((found for found in map(find_schema, texts) if found is not None), None)
+    if kind == "json_object":
+        return {"form": "json", "schema": schema or {"type": "object"}}
+    return {"form": "json" if schema else "text", "schema": schema}
+
+
+def _tool(body: Mapping[str, Any]) -> JSON | None:
+    """The tool that the model calls: the forced one, or the first where it may choose and nothing else is asked."""
+    tools = [tool["function"] for tool in body.get("tools") or () if isinstance(tool, dict) and "function" in tool]
+    choice = body.get("tool_choice", "auto" if tools else "none")
+    if choice == "none" or (choice == "auto" and (not tools or body.get("response_format"))):
+        return None
+    forced = choice.get("function", {}).get("name") if isinstance(choice, dict) else None
+    tool = next((tool for tool in tools if forced is None or tool.get("name") == forced), None)
+    if tool is None:
+        raise BadQuestionError(f"Tool choice {forced!r} not found in 'tools' parameter", param="tool_choice")
+    schema = tool.get("parameters", {"type": "object"})
+    if tool.get("strict"):
+        _check_strict(schema, f"function '{tool.get('name')}'", "tools")
+    return {"form": "tool", "tool": tool.get("name", ""), "schema": schema, "forced": forced is not None}
+
+
+def _check_strict(schema: object, owner: str, param: str) -> None:
+    """Refuse, as the provider does, an object in strict mode that is open or has an optional property."""
+    if isinstance(schema, list):
+        for part in schema:
+            _check_strict(part, owner, param)
+    if not isinstance(schema, dict):
+        return
+    properties = schema.get("properties")
+    if isinstance(properties, dict):
+        start = f"Invalid schema for {owner}: in {schema.get('title', 'the object')}, "
+        if schema.get("additionalProperties") is not False:
+            raise BadQuestionError(
+                start + "'additionalProperties' is required to be supplied and to be false", param=param
+            )
+        if missing := [name for name in properties if name not in schema.get("required", ())]:
+            raise BadQuestionError(
+                start
+                + f"'required' is required to be an array including every key in properties. Missing {missing[0]!r}.",
+                param=param,
+                code="invalid_schema",
+            )
+    for key, part in schema.items():
+        if key not in ("enum", "const", "default", "examples", "required"):
+            _check_strict(list(part.values()) if key in ("properties", "$defs") else part, owner, param)
+
+
+# writing
+
+
+def _usage(usage: Usage) -> JSON:
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.total_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_input_tokens, "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens, "audio_tokens": 0},
+    }
+
+
+def _error(event: Failed) -> JSON:
+    return {"message": event.error.message, "type": "server_error", "param": None, "code": event.error.code}
+
+
+def _finish(event: Finished) -> str:
+    return event.raw or _FINISH[event.reason]
+
+
+def _event(payload: JSON) -> bytes:
+    return b"data: " + json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+
+
+class _StreamWriter:
+    """Writes the events of one stream; the frame around a delta is made once."""
+
+    def __init__(self, question: Question) -> None:
+        self.question = question
+        self.head: JSON = {}
+        self.frames: dict[tuple[str, int, int], tuple[bytes, bytes]] = {}
+        self.rows: dict[type, Callable[[Any], list[bytes]]] = {  # Any: each row takes its own event
+            Started: self.started,
+            TextDelta: lambda event: [self.framed("content", event.choice, 0, event.text)],
+            ThinkingDelta: lambda event: [self.framed("reasoning_content", event.choice, 0, event.text)],
+            RefusalDelta: lambda event: [self.framed("refusal", event.choice, 0, event.text)],
+            ToolDelta: self.tool,
+            Finished: self.finished,
+            UsageReported: self.usage,
+            Failed: lambda event: [_event({"error": _error(event)})],
+            StreamEnd: lambda event: [b"data: [DONE]\n\n"],
+        }
+
+    def write(self, event: ProviderEvent) -> list[bytes]:
+        return self.rows[type(event)](event)
+
+    def chunk(self, choices: list[JSON], usage: JSON | None = None) -> JSON:
+        chunk = {**self.head, "choices": choices}
+        return {**chunk, "usage": usage} if self.question.report_usage else chunk
+
+    def choice(self, number: int, delta: JSON, finish: str | None = None) -> bytes:
+        return _event(self.chunk([{"index": number, "delta": delta, "logprobs": None, "finish_reason": finish}]))
+
+    def started(self, event: Started) -> list[bytes]:
+        self.head = {
+            "id": event.response_id,
+            "object": "chat.completion.chunk",
+            "created": _CREATED,
+            "model": event.model,
+            "service_tier": event.service_tier or "default",
+            "system_fingerprint": "fp_simulated",
+        }
+        content = None if self.question.form == "tool" else ""
+        delta = {"role": "assistant", "content": content, "refusal": None}
+        return [self.choice(number, delta) for number in range(self.question.choices)]
+
+    def framed(self, kind: str, choice: int, call: int, text: str) -> bytes:
+        frame = self.frames.get((kind, choice, call))
+        if frame is None:
+            mark = "\x00text\x00"
+            delta = _arguments(call, mark) if kind == "arguments" else {kind: mark}
+            before, after = self.choice(choice, delta).split(json.dumps(mark).encode())
+            frame = self.frames[kind, choice, call] = before, after
+        return frame[0] + json.dumps(text, ensure_ascii=False).encode() + frame[1]
+
+    def tool(self, event: ToolDelta) -> list[bytes]:
+        if not event.id:
+            return [self.framed("arguments", event.choice, event.call, event.text)]
+        function = {"name": event.name, "arguments": event.text}
+        opened = {"index": event.call, "id": event.id, "type": "function", "function": function}
+        return [self.choice(event.choice, {"tool_calls": [opened]})]
+
+    def finished(self, event: Finished) -> list[bytes]:
+        return [self.choice(event.choice, {}, _finish(event))]
+
+    def usage(self, event: UsageReported) -> list[bytes]:
+        return [_event(self.chunk([], _usage(event.usage)))] if self.question.report_usage else []
+
+
+def _arguments(call: int, text: str) -> JSON:
+    return {"tool_calls": [{"index": call, "function": {"arguments": text}}]}
+
+
+def _whole(said: Sequence[ProviderEvent]) -> JSON:
+    """The completion object that a stream adds up to."""
+    body: JSON = {"id": "", "object": "chat.completion", "created": _CREATED, "model": "", "choices": []}
+    choices: dict[int, JSON] = {}
+    for event in said:
+        if isinstance(event, Failed):
+            return {"error": _error(event)}
+        if isinstance(event, Started):
+            body |= {"id": event.response_id, "model": event.model, "service_tier": event.service_tier or "default"}
+        elif isinstance(event, UsageReported):
+            body["usage"] = _usage(event.usage)
+        elif not isinstance(event, StreamEnd):
+            message = choices.setdefault(event.choice, {"role": "assistant", "content": None, "refusal": None})
+            _add(message, event)
+    for number, message in sorted(choices.items()):
+        finish = message.pop("finish_reason", None)
+        body["choices"].append({"index": number, "message": message, "logprobs": None, "finish_reason": finish})
+    return body
+
+
+def _add(message: JSON, event: ProviderEvent) -> None:
+    texts = {TextDelta: "content", ThinkingDelta: "reasoning_content", RefusalDelta: "refusal"}
+    if isinstance(event, TextDelta | ThinkingDelta | RefusalDelta):
+        field = texts[type(event)]
+        message[field] = (message.get(field) or "") + event.text
+    elif isinstance(event, Finished):
+        message["finish_reason"] = _finish(event)
+    elif isinstance(event, ToolDelta):
+        calls = message.setdefault("tool_calls", [])
+        while len(calls) <= event.call:
+            calls.append({"id": event.id, "type": "function", "function": {"name": event.name, "arguments": ""}})
+        calls[event.call]["function"]["arguments"] += event.text

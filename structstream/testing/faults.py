@@ -71,8 +71,8 @@ class Stop:
     """Where a body ends before its time, and how.
 
     Args:
-        how: ``cut`` ends the body in good order; ``drop`` closes the connection in the middle of it (FIN); ``reset`` does
-            so by RST; ``stall`` keeps silent until released; ``garble`` sends what is no HTTP chunk, then closes.
+        how: ``cut`` ends the body in good order; ``drop`` closes the connection in the middle of it (FIN); ``reset``
+            does so by RST; ``stall`` keeps silent until released; ``garble`` sends what is no HTTP chunk, then closes.
         at_byte: how many bytes of the body go out before; None for none, not even the head of the answer.
     """
 
@@ -131,7 +131,7 @@ def reset_at_byte(n: int) -> Fault:
 
 
 def stall_at_byte(n: int) -> Fault:
-    """After `n` bytes of the body nothing comes any more, until the provider is told to `release()`; then the rest does."""
+    """After `n` bytes of the body nothing comes until the provider is told to `release()`; then the rest does."""
     return _at_byte("stall_at_byte", "stall", n)
 
 
@@ -150,7 +150,7 @@ def stall_before_first_byte() -> Fault:
 _STATUS_MESSAGES: dict[int, tuple[str, str | None]] = {
     400: ("Invalid value for a parameter of this simulated request.", None),
     401: (
-        "Incorrect API key provided: sk-simul************0000. You can find your API key in your account.",
+        "Incorrect API key provided: sk-simul************0000. Check your account.",
         "invalid_api_key",
     ),
     403: ("You are not allowed to sample from this model.", None),
@@ -246,10 +246,10 @@ def length(n: int) -> Fault:
             if isinstance(event, TextDelta | ToolDelta):
                 room = left.setdefault(event.choice, n)
                 left[event.choice] = max(0, room - len(event.text))
-                if event.text and not room:
-                    continue
-                event = _with_text(event, event.text[:room])
-            kept.append(event)
+                if room or not event.text:
+                    kept.append(_with_text(event, event.text[:room]))
+            else:
+                kept.append(event)
         return _ended(said, kept, "length")
 
     return Fault("length", (n,), said=change)

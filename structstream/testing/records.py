@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Ending", "RecordedRequest", "without_secrets"]
 
 Ending = Literal["complete", "cut", "dropped", "reset", "garbled", "disconnected", "closed"]
-"""How an answer ended: sent to its end; by one of the faults; by the client, who left; by the provider, which was closed."""
+"""How an answer ended: sent to its end, by a fault, by the client who left, or by the provider that was closed."""
 
 _SECRET_HEADERS = ("authorization", "api-key", "x-api-key", "x-goog-api-key", "cookie", "proxy-authorization")
 

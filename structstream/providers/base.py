@@ -1,0 +1,171 @@
+"""What every provider is to the rest of the house, and the few things that all dialects share.
+
+A dialect is pure: it turns a request into an `HTTPRequest` and events of the stream into `ProviderEvent`. It opens no
+socket, reads no environment and no clock, and knows no other dialect.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+
+from jiter import from_json
+
+from structstream.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from structstream.errors import ProviderError
+    from structstream.events import ProviderEvent, ServerSentEvent
+    from structstream.request import HTTPRequest, StreamingStructuredRequest
+
+__all__ = [
+    "ConcreteMode",
+    "JSONValue",
+    "MaxTokensField",
+    "Provider",
+    "ProviderDecoder",
+    "ProviderSpec",
+    "ToolChoice",
+    "parse_object",
+]
+
+T = TypeVar("T")
+
+ConcreteMode = Literal["native", "tool", "prompted"]
+"""A mode that has been decided: `Mode` without ``auto``."""
+
+MaxTokensField = Literal["max_tokens", "max_completion_tokens"]
+"""How a provider calls the bound of the answer."""
+
+ToolChoice = Literal["named", "required", "any"]
+"""How a provider is told that the tool must be called: by its name, or by one of two words."""
+
+JSONValue = Any  # Any: what a JSON parser gives; each use looks at the type before it relies on it
+"""A parsed JSON value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderSpec:
+    """What is known about one provider: a row of a table, never a branch.
+
+    Args:
+        name: as it stands before the slash of a model's name, such as ``openai``.
+        dialect: which dialect it speaks, as in `DIALECTS`.
+        base_url: where its API begins; empty where only the caller can know.
+        base_url_env: the environment variable that replaces `base_url`; empty for none.
+        key_env: the environment variables that may hold the key, the first that is set wins.
+        needs_key: whether a call without a key is bound to fail.
+        modes: what it can do, strictest first.
+        modes_of: for some of its models, by a regular expression on the name's start, other modes than `modes`; the
+            first that matches counts.
+        any_schema: ``native`` takes schemas that OpenAI's strict subset cannot say.
+        strict_tools: a tool may carry ``strict``.
+        tool_choice: how the tool call is forced.
+        max_tokens_field: how the bound of the answer is called.
+        seed_field: how the seed is called.
+        stream_usage: it wants ``stream_options`` to report the usage of a stream.
+        headers: what its calls carry beside the key.
+    """
+
+    name: str
+    dialect: str = "openai_chat"
+    base_url: str = ""
+    base_url_env: str = ""
+    key_env: Sequence[str] = ()
+    needs_key: bool = True
+    modes: Sequence[ConcreteMode] = ("native", "tool", "prompted")
+    modes_of: Sequence[tuple[str, Sequence[ConcreteMode]]] = ()
+    any_schema: bool = False
+    strict_tools: bool = False
+    tool_choice: ToolChoice = "named"
+    max_tokens_field: MaxTokensField = "max_tokens"
+    seed_field: str = "seed"
+    stream_usage: bool = True
+    headers: Sequence[tuple[str, str]] = ()
+
+
+class ProviderDecoder(Protocol):
+    """The state of one answer while it is read; one decoder an answer."""
+
+    def feed(self, event: ServerSentEvent) -> list[ProviderEvent]:
+        """Return what `event` says, in order; nothing for events that the dialect does not know.
+
+        Raises:
+            ProtocolError: the event is not what the dialect promises.
+        """
+        ...
+
+    def close(self) -> list[ProviderEvent]:
+        """Return what the end of the stream adds, mostly nothing."""
+        ...
+
+
+class Provider(Protocol):
+    """One provider in its dialect."""
+
+    @property
+    def spec(self) -> ProviderSpec:
+        """What is known about it."""
+        ...
+
+    def encode(self, request: StreamingStructuredRequest[T], *, model: str, mode: ConcreteMode) -> HTTPRequest:
+        """Return the call for `request`.
+
+        Args:
+            request: what the caller asks for.
+            model: the model as the provider calls it, without the routing prefix.
+            mode: how the provider is held to the schema.
+
+        Raises:
+            ConfigurationError: the provider or the mode cannot do it; the sentence says what cannot be said.
+        """
+        ...
+
+    def decoder(self) -> ProviderDecoder:
+        """Return a fresh decoder for one streamed answer."""
+        ...
+
+    def whole(self, body: bytes) -> list[ProviderEvent]:
+        """Return what an answer that was not streamed says, as the events of a stream, `StreamEnd` last.
+
+        Raises:
+            ProtocolError: the body is no answer of the dialect.
+        """
+        ...
+
+    def error(self, status: int, headers: Mapping[str, str], body: bytes, *, now: float | None = None) -> ProviderError:
+        """Return the error that an HTTP answer means; it is not raised.
+
+        Args:
+            status: the HTTP status.
+            headers: the answer's headers, in any case.
+            body: the answer's body, or its start; JSON, HTML, anything.
+            now: seconds since 1970, to read a ``Retry-After`` that is a date; None leaves such a date unread.
+        """
+        ...
+
+
+def parse_object(data: str | bytes, provider: str) -> dict[str, JSONValue]:
+    """Return the JSON object that `data` holds.
+
+    Raises:
+        ProtocolError: `data` is not JSON, or JSON of another kind.
+
+    >>> parse_object('{"a": 1}', "openai")
+    {'a': 1}
+    """
+    raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+    try:
+        value = from_json(raw)
+    except ValueError as problem:
+        raise ProtocolError(f"not JSON ({problem})", provider=provider, event=text_of(raw)) from None
+    if not isinstance(value, dict):
+        raise ProtocolError("not a JSON object", provider=provider, event=text_of(raw))
+    return value
+
+
+def text_of(raw: bytes) -> str:
+    """Return the start of `raw` as text, for a sentence."""
+    return raw[:400].decode("utf-8", "replace")

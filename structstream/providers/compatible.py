@@ -1,0 +1,161 @@
+"""The providers that speak the chat-completions dialect: one row each, from their own documentation.
+
+Where a provider's page leaves a doubt, the row says less: ``auto`` must not choose what may be refused.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .base import ProviderSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["COMPATIBLE"]
+
+# Models from before structured outputs (August 2024) know tools only.
+_OPENAI_BEFORE_SCHEMAS = r"gpt-3\.5|gpt-4(?:$|-\d{4}$|-turbo|-32k|-vision|-1106|-0125)|gpt-4o-2024-05-13|chatgpt-4o"
+
+# console.groq.com/docs/structured-outputs: "limited model support"; the others refuse json_schema.
+_GROQ_WITHOUT_SCHEMAS = r"(?!openai/gpt-oss|moonshotai/kimi-k2|meta-llama/llama-4)"
+
+COMPATIBLE: Sequence[ProviderSpec] = (
+    ProviderSpec(
+        name="openai",
+        base_url="https://api.openai.com/v1",
+        base_url_env="OPENAI_BASE_URL",
+        key_env=("OPENAI_API_KEY",),
+        modes_of=((_OPENAI_BEFORE_SCHEMAS, ("tool", "prompted")),),
+        strict_tools=True,
+        max_tokens_field="max_completion_tokens",
+    ),
+    # The caller's own client knows deployment, API version and the way to sign; the model is the deployment's name.
+    ProviderSpec(
+        name="azure",
+        base_url_env="AZURE_OPENAI_ENDPOINT",
+        key_env=("AZURE_OPENAI_API_KEY",),
+        strict_tools=True,
+        max_tokens_field="max_completion_tokens",
+    ),
+    # The simulated provider of structstream.testing; it takes any schema and wants no key.
+    ProviderSpec(
+        name="simulated",
+        base_url_env="STRUCTSTREAM_SIMULATED_BASE_URL",
+        needs_key=False,
+        any_schema=True,
+        strict_tools=True,
+        max_tokens_field="max_completion_tokens",
+    ),
+    ProviderSpec(
+        name="openrouter",
+        base_url="https://openrouter.ai/api/v1",
+        base_url_env="OPENROUTER_BASE_URL",
+        key_env=("OPENROUTER_API_KEY",),
+    ),
+    ProviderSpec(
+        name="groq",
+        base_url="https://api.groq.com/openai/v1",
+        base_url_env="GROQ_BASE_URL",
+        key_env=("GROQ_API_KEY",),
+        modes_of=((_GROQ_WITHOUT_SCHEMAS, ("tool", "prompted")),),
+        max_tokens_field="max_completion_tokens",
+    ),
+    # Refuses unknown fields with 422; reports the usage of a stream unasked.
+    ProviderSpec(
+        name="mistral",
+        base_url="https://api.mistral.ai/v1",
+        base_url_env="MISTRAL_BASE_URL",
+        key_env=("MISTRAL_API_KEY",),
+        tool_choice="any",
+        seed_field="random_seed",
+        stream_usage=False,
+    ),
+    # Knows json_object, not json_schema; the reasoning models cannot be forced to call a tool.
+    ProviderSpec(
+        name="deepseek",
+        base_url="https://api.deepseek.com/v1",
+        base_url_env="DEEPSEEK_BASE_URL",
+        key_env=("DEEPSEEK_API_KEY",),
+        modes=("prompted",),
+        modes_of=(("deepseek-chat", ("tool", "prompted")),),
+    ),
+    ProviderSpec(
+        name="together",
+        base_url="https://api.together.xyz/v1",
+        base_url_env="TOGETHER_BASE_URL",
+        key_env=("TOGETHER_API_KEY",),
+        any_schema=True,
+    ),
+    ProviderSpec(
+        name="fireworks",
+        base_url="https://api.fireworks.ai/inference/v1",
+        base_url_env="FIREWORKS_BASE_URL",
+        key_env=("FIREWORKS_API_KEY",),
+        any_schema=True,
+    ),
+    ProviderSpec(
+        name="xai",
+        base_url="https://api.x.ai/v1",
+        base_url_env="XAI_BASE_URL",
+        key_env=("XAI_API_KEY",),
+    ),
+    ProviderSpec(
+        name="perplexity",
+        base_url="https://api.perplexity.ai",
+        base_url_env="PERPLEXITY_BASE_URL",
+        key_env=("PERPLEXITY_API_KEY", "PPLX_API_KEY"),
+        modes=("native", "prompted"),
+        stream_usage=False,
+    ),
+    # tool_choice: auto and none only.
+    ProviderSpec(
+        name="cerebras",
+        base_url="https://api.cerebras.ai/v1",
+        base_url_env="CEREBRAS_BASE_URL",
+        key_env=("CEREBRAS_API_KEY",),
+        modes=("native", "prompted"),
+        max_tokens_field="max_completion_tokens",
+    ),
+    ProviderSpec(
+        name="moonshotai",
+        base_url="https://api.moonshot.ai/v1",
+        base_url_env="MOONSHOT_BASE_URL",
+        key_env=("MOONSHOT_API_KEY", "MOONSHOTAI_API_KEY"),
+        modes=("prompted",),
+    ),
+    ProviderSpec(
+        name="alibaba",
+        base_url="https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
+        base_url_env="DASHSCOPE_BASE_URL",
+        key_env=("DASHSCOPE_API_KEY", "ALIBABA_API_KEY"),
+        modes=("tool", "prompted"),
+    ),
+    # On the caller's own machine: a grammar holds the model to any schema.
+    ProviderSpec(
+        name="vllm",
+        base_url="http://localhost:8000/v1",
+        base_url_env="VLLM_BASE_URL",
+        key_env=("VLLM_API_KEY",),
+        needs_key=False,
+        any_schema=True,
+    ),
+    ProviderSpec(
+        name="ollama",
+        base_url="http://localhost:11434/v1",
+        base_url_env="OLLAMA_BASE_URL",
+        key_env=("OLLAMA_API_KEY",),
+        needs_key=False,
+        any_schema=True,
+    ),
+    # tool_choice as an object is refused: "Supported string values: none, auto, required".
+    ProviderSpec(
+        name="lmstudio",
+        base_url="http://localhost:1234/v1",
+        base_url_env="LMSTUDIO_BASE_URL",
+        key_env=("LMSTUDIO_API_KEY",),
+        needs_key=False,
+        any_schema=True,
+        tool_choice="required",
+    ),
+)

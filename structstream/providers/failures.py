@@ -1,0 +1,262 @@
+"""What an error answer means: the right class of `errors.py`, from status, code, type and sentence.
+
+The bodies differ (``{"error": {…}}``, ``{"error": "…"}``, ``[{"error": {…}}]``, ``{"detail": …}``, HTML), the meaning
+does not; so this is one table for all dialects. A provider's own code says more than the HTTP status, which says more
+than the sentence.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+from jiter import from_json
+
+from structstream.errors import (
+    AuthenticationError,
+    BadRequestError,
+    ContextLengthError,
+    NotFoundError,
+    OverloadedError,
+    PermissionDeniedError,
+    ProviderError,
+    QuotaExceededError,
+    RateLimitedError,
+    ServerError,
+    UnexpectedResponseError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .base import JSONValue
+
+__all__ = ["http_failure", "stream_failure"]
+
+_LONGEST_MESSAGE = 500  # characters; some gateways answer with pages
+
+_BY_CODE: Mapping[str, type[ProviderError]] = {
+    "insufficient_quota": QuotaExceededError,
+    "insufficient_balance": QuotaExceededError,
+    "insufficient_credits": QuotaExceededError,
+    "billing_hard_limit_reached": QuotaExceededError,
+    "billing_not_active": QuotaExceededError,
+    "billing_error": QuotaExceededError,
+    "context_length_exceeded": ContextLengthError,
+    "string_above_max_length": ContextLengthError,
+    "rate_limit_exceeded": RateLimitedError,
+    "rate_limit_error": RateLimitedError,
+    "rate_limited": RateLimitedError,
+    "too_many_requests": RateLimitedError,
+    "resource_exhausted": RateLimitedError,
+    "invalid_api_key": AuthenticationError,
+    "authentication_error": AuthenticationError,
+    "unauthenticated": AuthenticationError,
+    "permission_error": PermissionDeniedError,
+    "permission_denied": PermissionDeniedError,
+    "model_not_found": NotFoundError,
+    "not_found_error": NotFoundError,
+    "deploymentnotfound": NotFoundError,
+    "overloaded_error": OverloadedError,
+    "engine_overloaded": OverloadedError,
+    "server_overloaded": OverloadedError,
+    "service_unavailable": OverloadedError,
+    "unavailable": OverloadedError,
+    "server_error": ServerError,
+    "internal_server_error": ServerError,
+    "api_error": ServerError,
+    "timeout_error": ServerError,
+}
+
+_BY_STATUS: Mapping[int, type[ProviderError]] = {
+    401: AuthenticationError,
+    402: QuotaExceededError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    408: ServerError,  # the server gave up waiting, or met a conflict: the same call may succeed
+    409: ServerError,
+    413: ContextLengthError,
+    425: ServerError,
+    429: RateLimitedError,
+    498: OverloadedError,  # Groq: flex tier at capacity
+    503: OverloadedError,
+    529: OverloadedError,
+}
+
+# Providers that name no code of their own; tried only where code and status leave a plain BadRequestError.
+_BY_SENTENCE: tuple[tuple[re.Pattern[str], type[ProviderError]], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE), kind)
+    for pattern, kind in (
+        (
+            r"context (?:length|window)|prompt is too long|too many (?:input )?tokens|reduce the length",
+            ContextLengthError,
+        ),
+        (r"api.?key.{0,20}(?:not valid|invalid)|(?:invalid|incorrect).{0,10}api.?key", AuthenticationError),
+        (r"insufficient (?:balance|credits|funds)", QuotaExceededError),
+        (r"model .{0,80}(?:does not exist|not found)", NotFoundError),
+    )
+)
+
+_REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "x-ms-request-id", "x-amzn-requestid", "cf-ray")
+
+_WAIT = re.compile(
+    r"(?:try again|retry) (?:in|after) (?:(?P<h>\d{1,6})h)?(?:(?P<m>\d{1,6})m(?!s))?"
+    r"(?:(?P<s>\d{1,9}(?:\.\d{1,12})?) ?s|(?P<ms>\d{1,9}(?:\.\d{1,12})?)ms)?",
+    re.IGNORECASE,
+)
+_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    message: str
+    code: str | None = None
+    kind: str = ""
+    status: int | None = None
+
+
+def http_failure(
+    provider: str, status: int, headers: Mapping[str, str], body: bytes, *, now: float | None = None
+) -> ProviderError:
+    """Return the error that an HTTP answer means; it is not raised.
+
+    Args:
+        provider: the provider's name in the routing table.
+        status: the HTTP status; one below 400 means an answer that is no stream of the dialect.
+        headers: the answer's headers, in any case.
+        body: the answer's body, or its start.
+        now: seconds since 1970, to read a ``Retry-After`` that is a date; None leaves such a date unread.
+
+    >>> http_failure("openai", 429, {"Retry-After": "3"}, b'{"error": {"message": "slow down"}}').retry_after
+    3.0
+    """
+    lower = {name.lower(): value for name, value in headers.items()}
+    value = _parsed(body)
+    facts = _facts(value) if value is not None else None
+    if facts is None:
+        facts = _Facts(_sentence(status, lower, body))
+        kind = UnexpectedResponseError if status < 400 else _class(facts, status)
+    else:
+        kind = _class(facts, status if status >= 400 else facts.status)
+    wait = _retry_after(lower, now)
+    return kind(
+        facts.message,
+        provider=provider,
+        status=status,
+        code=facts.code,
+        request_id=_request_id(lower, value),
+        retry_after=_wait_in(facts.message) if wait is None else wait,
+    )
+
+
+def stream_failure(provider: str, value: JSONValue) -> ProviderError:
+    """Return the error that an error object inside a stream means; it is not raised.
+
+    Args:
+        provider: the provider's name in the routing table.
+        value: the parsed event, or plain text.
+
+    >>> type(stream_failure("groq", {"error": {"message": "busy", "code": "rate_limit_exceeded"}})).__name__
+    'RateLimitedError'
+    """
+    facts = _facts(value) or _Facts(str(value)[:_LONGEST_MESSAGE] or "an error without a word")
+    return _class(facts, facts.status)(
+        facts.message,
+        provider=provider,
+        code=facts.code,
+        request_id=_request_id({}, value),
+        retry_after=_wait_in(facts.message),
+    )
+
+
+def _class(facts: _Facts, status: int | None) -> type[ProviderError]:
+    names = [name.lower() for name in (facts.code or "", facts.kind) if name]
+    by_code = next((_BY_CODE[name] for name in names if name in _BY_CODE), None)
+    if status == 413 and by_code is RateLimitedError:
+        return ContextLengthError  # Groq: one request larger than a minute's tokens; waiting does not help
+    if by_code is not None:
+        return by_code
+    if status is None or status < 400:
+        return ServerError
+    kind = _BY_STATUS.get(status) or (ServerError if status >= 500 else BadRequestError)
+    if kind is BadRequestError:
+        return next((better for pattern, better in _BY_SENTENCE if pattern.search(facts.message)), kind)
+    return kind
+
+
+def _parsed(body: bytes) -> JSONValue:
+    try:
+        return from_json(body)
+    except ValueError:
+        return None
+
+
+def _facts(value: JSONValue) -> _Facts | None:
+    if isinstance(value, list):
+        return _facts(value[0]) if value else None
+    if not isinstance(value, dict):
+        return None
+    error = value.get("error")
+    inner = error if isinstance(error, dict) else value
+    message = next((_text(inner[key]) for key in ("message", "detail", "msg", "error") if inner.get(key)), "")
+    if not message and inner is value:
+        return None
+    code = inner.get("code")
+    kind = inner.get("type") if isinstance(inner.get("type"), str) else inner.get("status")
+    numbers = [n for n in (inner.get("status_code"), code, inner.get("status")) if isinstance(n, int)]
+    if isinstance(code, str) and code.isdecimal() and len(code) == 3:
+        numbers.append(int(code))
+    named = code if code not in (None, "") else kind
+    return _Facts(
+        message[:_LONGEST_MESSAGE] or "an error without a word",
+        code=None if named in (None, "") else str(named),
+        kind=kind if isinstance(kind, str) else "",
+        status=next((n for n in numbers if 400 <= n < 600), None),
+    )
+
+
+def _text(value: JSONValue) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _sentence(status: int, headers: Mapping[str, str], body: bytes) -> str:
+    text = body[: 4 * _LONGEST_MESSAGE].decode("utf-8", "replace").strip()
+    kind = headers.get("content-type", "").partition(";")[0]
+    if not text:
+        return f"HTTP {status} without a body"
+    title = re.search(r"<title[^>]*>\s*(.*?)\s*</title>", text, re.IGNORECASE | re.DOTALL)
+    if title:
+        return f"expected JSON, found an HTML page: {title[1][:_LONGEST_MESSAGE]}"
+    found = f" of type {kind}" if kind else ""
+    return f"expected JSON or an event stream, found a body{found}: {text[:_LONGEST_MESSAGE]}"
+
+
+def _request_id(headers: Mapping[str, str], value: JSONValue) -> str | None:
+    found = next((headers[name] for name in _REQUEST_IDS if headers.get(name)), None)
+    inside = value.get("request_id") if isinstance(value, dict) else None
+    return found or (inside if isinstance(inside, str) and inside else None)
+
+
+def _retry_after(headers: Mapping[str, str], now: float | None) -> float | None:
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        text = headers.get(name, "").strip()
+        if re.fullmatch(r"\d{1,12}(?:\.\d{1,12})?", text):
+            return float(text) * unit
+    if now is None:
+        return None
+    try:  # RFC 9110, 10.2.3: seconds or an HTTP date
+        date = parsedate_to_datetime(headers.get("retry-after", ""))
+    except (ValueError, IndexError, OverflowError):
+        return None
+    return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now)
+
+
+def _wait_in(message: str) -> float | None:
+    found = _WAIT.search(message)
+    if found is None or not any(found.groups()):
+        return None
+    return sum(float(number) * _SECONDS[unit] for unit, number in found.groupdict().items() if number)

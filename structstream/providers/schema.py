@@ -1,0 +1,282 @@
+"""A Python type as the JSON schema that goes over the wire.
+
+Two forms: the plain one, as Pydantic writes it, and the strict one, the subset of JSON Schema that OpenAI's structured
+outputs take (developers.openai.com, "Structured outputs", supported schemas): every object closed, every property
+required, ``$ref`` alone, no ``oneOf``, no ``default``. What the subset cannot say in its own words is told to the model
+in the description; what it cannot say at all is named, so that the caller learns why another mode was taken.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from pydantic import PydanticUserError, TypeAdapter
+from pydantic.errors import PydanticInvalidForJsonSchema
+
+from structstream.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    Rewrite = Callable[[Mapping[str, Any]], dict[str, Any]]  # Any: JSON
+
+__all__ = ["WRAP_KEY", "ModelSchema", "model_schema", "wrap_key"]
+
+Schema = dict[str, Any]  # Any: JSON
+
+WRAP_KEY = "result"
+"""The key under which the answer stands where the response model is not an object."""
+
+# The bounds of strict mode, from the same page.
+_MAX_PROPERTIES = 5000
+_MAX_ENUM_VALUES = 1000
+_MAX_DEPTH = 10
+
+_MAX_NAME = 64
+_FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"})
+# Refused in strict mode, but a sentence to the model says the same.
+_TOLD = (
+    "minLength",
+    "maxLength",
+    "uniqueItems",
+    "minProperties",
+    "maxProperties",
+    "contains",
+    "minContains",
+    "maxContains",
+)
+_SILENT = ("default", "discriminator", "examples", "contentMediaType", "contentSchema", "contentEncoding", "deprecated")
+_UNSAYABLE = {
+    "prefixItems": "a tuple, whose items differ by position",
+    "patternProperties": "a mapping with free keys",
+    "propertyNames": "a mapping with free keys",
+    "unevaluatedProperties": "a mapping with free keys",
+    "allOf": "an intersection of types",
+    "not": "a negation",
+    "if": "a condition",
+    "dependentRequired": "a condition",
+    "dependentSchemas": "a condition",
+}
+_SHAPES = ("type", "anyOf", "$ref", "enum", "const")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSchema:
+    """A response model as the wire sees it.
+
+    Args:
+        name: the model's name, made of letters, digits, ``_`` and ``-``, at most 64 of them.
+        plain: the schema as Pydantic writes it; wrapped where the model is not an object.
+        strict: the same in OpenAI's strict subset; None where the subset cannot say it.
+        reason: why not, with the place; empty where it can.
+        wrap: `WRAP_KEY` where the answer is an object that holds the value under this key; None where the value itself
+            is the answer.
+    """
+
+    name: str
+    plain: Mapping[str, Any]  # Any: JSON
+    strict: Mapping[str, Any] | None  # Any: JSON
+    reason: str
+    wrap: str | None
+
+
+def model_schema(response_model: object) -> ModelSchema:
+    """Return the schemas of `response_model`; they are built once a type and must not be changed.
+
+    Args:
+        response_model: all that `pydantic.TypeAdapter` takes.
+
+    Raises:
+        ConfigurationError: Pydantic cannot make a type or a schema of it.
+
+    >>> model_schema(list[int]).wrap
+    'result'
+    """
+    try:
+        return _cached(response_model)
+    except TypeError:  # an unhashable type, such as Annotated with a list in it
+        return _build(response_model)
+
+
+def wrap_key(response_model: object) -> str | None:
+    """Return the key under which the answer holds the value; None where the value itself is the answer.
+
+    Raises:
+        ConfigurationError: as `model_schema`.
+
+    >>> wrap_key(int)
+    'result'
+    >>> wrap_key(dict[str, int]) is None
+    True
+    """
+    return model_schema(response_model).wrap
+
+
+def _build(response_model: object) -> ModelSchema:
+    name = _name(response_model)
+    try:
+        adapter: TypeAdapter[Any] = TypeAdapter(response_model)  # type: ignore[arg-type]  # Any: the type is the caller's
+        schema = adapter.json_schema(mode="validation", by_alias=True)
+    except (PydanticInvalidForJsonSchema, PydanticUserError, NameError) as problem:
+        raise ConfigurationError(f"response_model {name} has no JSON schema: {problem}") from problem
+    root = _root_inlined(schema)
+    wrap = None if root.get("type") == "object" else WRAP_KEY
+    plain = schema if wrap is None else _wrapped(schema)
+    strict = _Strict(plain).schema()
+    reason = next(_unsayable(strict, ""), "") or _past_bounds(strict)
+    return ModelSchema(name, plain, None if reason else strict, reason, wrap)
+
+
+_cached: Callable[[object], ModelSchema] = lru_cache(maxsize=1024)(_build)
+
+
+def _name(response_model: object) -> str:
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", getattr(response_model, "__name__", "") or "").strip("_")
+    return name[:_MAX_NAME] or "answer"
+
+
+def _wrapped(schema: Schema) -> Schema:
+    inner = {key: value for key, value in schema.items() if key != "$defs"}
+    outer: Schema = {"type": "object", "properties": {WRAP_KEY: inner}, "required": [WRAP_KEY]}
+    return outer if "$defs" not in schema else {"$defs": schema["$defs"], **outer}
+
+
+def _root_inlined(schema: Schema) -> Schema:
+    ref = schema.get("$ref")
+    return schema if ref is None else schema["$defs"][ref.rpartition("/")[2]]
+
+
+class _Strict:
+    """Rewrites one schema; as `openai.lib._pydantic.to_strict_json_schema` does, and on to what the API takes."""
+
+    def __init__(self, root: Mapping[str, Any]) -> None:
+        self._root = root
+
+    def schema(self) -> Schema:
+        return self._rewrite(self._root, ())
+
+    def _rewrite(self, source: Mapping[str, Any], inlined: tuple[str, ...]) -> Schema:
+        schema = _lone_all_of_hoisted(source)
+        ref = schema.get("$ref")
+        if isinstance(ref, str) and len(schema) > 1:
+            if ref in inlined:  # a type that is its own required member: its description is lost, not the type
+                return {"$ref": ref}
+            del schema["$ref"]
+            return self._rewrite({**self._resolve(ref), **schema}, (*inlined, ref))
+        if "oneOf" in schema:
+            schema["anyOf"] = schema.pop("oneOf")
+        for key, rewrite in _CHILDREN.items():
+            if key in schema:
+                schema[key] = rewrite(schema[key], lambda child: self._rewrite(child, inlined))
+        if schema.get("type") == "object":
+            schema.setdefault("additionalProperties", False)
+        if "properties" in schema:
+            schema["required"] = list(schema["properties"])
+        return _permitted(schema)
+
+    def _resolve(self, ref: str) -> Schema:
+        found: Any = self._root  # Any: JSON
+        for key in ref.removeprefix("#/").split("/"):
+            found = found[key.replace("~1", "/").replace("~0", "~")]
+        return dict(found)
+
+
+def _lone_all_of_hoisted(source: Mapping[str, Any]) -> Schema:
+    schema = dict(source)
+    all_of = schema.get("allOf")
+    if isinstance(all_of, list) and len(all_of) == 1:
+        del schema["allOf"]
+        schema.update(all_of[0])
+    return schema
+
+
+def _each_value(children: Mapping[str, Any], rewrite: Rewrite) -> Schema:
+    return {name: rewrite(child) for name, child in children.items()}
+
+
+def _each_item(children: list[Any], rewrite: Rewrite) -> list[Schema]:
+    return [rewrite(child) for child in children]
+
+
+def _itself(child: Any, rewrite: Rewrite) -> Any:  # Any: a schema, or True or False
+    return rewrite(child) if isinstance(child, dict) else child
+
+
+_CHILDREN: Mapping[str, Callable[[Any, Rewrite], Any]] = {
+    "$defs": _each_value,
+    "properties": _each_value,
+    "items": _itself,
+    "anyOf": _each_item,
+    "allOf": _each_item,
+}
+
+
+def _permitted(schema: Schema) -> Schema:
+    for key in _SILENT:
+        schema.pop(key, None)
+    told = [f"{key}={schema.pop(key)}" for key in _TOLD if key in schema]
+    if "(?" in schema.get("pattern", ""):  # no look-around there; Pydantic's own pattern of a Decimal has one
+        told.append(f"pattern={schema.pop('pattern')}")
+    if schema.get("format", "date") not in _FORMATS:
+        told.append(f"format={schema.pop('format')}")
+    if told:
+        words = f"({', '.join(told)})"
+        schema["description"] = f"{schema['description']} {words}" if schema.get("description") else words
+    return schema
+
+
+def _unsayable(schema: Mapping[str, Any], path: str) -> Iterator[str]:
+    where = f" at {path}" if path else ""
+    yield from (f"{what}{where}" for key, what in _UNSAYABLE.items() if key in schema)
+    if schema.get("type") == "object" and schema.get("additionalProperties") is not False:
+        yield f"a mapping with free keys{where}"
+    if not any(key in schema for key in _SHAPES):
+        yield f"a value of any type{where}"
+    if schema.get("type") == "array" and "items" not in schema and "prefixItems" not in schema:
+        yield f"a list of anything{where}"
+    for step, child in _children(schema):
+        yield from _unsayable(child, f"{path}.{step}" if path else step)
+
+
+def _children(schema: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, child in schema.get("properties", {}).items():
+        yield name, child
+    if isinstance(schema.get("items"), dict):
+        yield "[]", schema["items"]
+    for child in schema.get("anyOf", ()):
+        yield "|", child
+    for name, child in schema.get("$defs", {}).items():
+        yield name, child
+
+
+def _past_bounds(schema: Mapping[str, Any]) -> str:
+    properties, values = _count(schema)
+    depth = _depth(schema, schema, {})
+    bounds = (
+        ("properties", properties, _MAX_PROPERTIES),
+        ("enum values", values, _MAX_ENUM_VALUES),
+        ("levels of nesting", depth, _MAX_DEPTH),
+    )
+    return next((f"{found} {what}, more than {most}" for what, found, most in bounds if found > most), "")
+
+
+def _count(schema: Mapping[str, Any]) -> tuple[int, int]:
+    properties, values = len(schema.get("properties", ())), len(schema.get("enum", ()))
+    for _, child in _children(schema):
+        more = _count(child)
+        properties, values = properties + more[0], values + more[1]
+    return properties, values
+
+
+def _depth(schema: Mapping[str, Any], root: Mapping[str, Any], known: dict[str, int]) -> int:
+    ref = schema.get("$ref")
+    if isinstance(ref, str):
+        if ref not in known:
+            known[ref] = 0  # what a type adds by standing within itself is not counted
+            known[ref] = _depth(root["$defs"][ref.rpartition("/")[2]], root, known)
+        return known[ref]
+    below = (_depth(child, root, known) for _, child in _children({**schema, "$defs": {}}))
+    return (schema.get("type") == "object") + max(below, default=0)

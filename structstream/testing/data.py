@@ -10,6 +10,8 @@ from decimal import Decimal
 from random import Random
 from typing import Any  # Any in this module: JSON, of a schema or of a value
 
+from structstream.errors import ConfigurationError
+
 from .patterns import text_for_pattern
 from .vocabulary import FORMATS, anything, keys, number_range, sentences, text_for_name
 
@@ -39,14 +41,14 @@ def generate(schema: Schema | bool, seed: int | str = 0, *, items: int | None = 
         items: how many items an array has that does not say; None for two to four.
 
     Raises:
-        ValueError: the schema refers to a definition that it does not hold, or allows nothing at all.
+        ConfigurationError: the schema refers to a definition that it does not hold, or allows nothing at all.
 
     >>> generate({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}, seed=1)
-    {'city': 'Zürich'}
+    {'city': 'Melbourne'}
     """
     root = {} if schema is True else schema
     if not isinstance(root, Mapping):
-        raise ValueError("the schema allows nothing: it is false")
+        raise ConfigurationError("the schema allows nothing: it is false")
     return _Generator(root, Random(f"{seed}"), items).value(root, "", 0)
 
 
@@ -127,14 +129,14 @@ class _Generator:
                 schema = merged
             else:
                 return schema
-        raise ValueError("the schema allows nothing: its references go round in a circle")
+        raise ConfigurationError("the schema allows nothing: its references go round in a circle")
 
     def definition(self, reference: str) -> Schema:
         found: Any = self.root
         for part in reference.removeprefix("#").split("/")[1:]:
             key = part.replace("~1", "/").replace("~0", "~")
             if not isinstance(found, Mapping) or key not in found:
-                raise ValueError(f"the schema refers to {reference!r}, which it does not hold")
+                raise ConfigurationError(f"the schema refers to {reference!r}, which it does not hold")
             found = found[key]
         return found if isinstance(found, Mapping) else {}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -105,7 +104,7 @@ class Delivery:
             if self.connection.full:
                 await self.connection.drained()
             elif number % _TURN == 0:
-                await asyncio.sleep(0)
+                await self.clock.sleep(0)
 
     async def paced(self, pieces: Iterable[bytes]) -> None:
         interval = self.script.interval * self.script.events_per_write

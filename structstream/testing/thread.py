@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from structstream.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -119,7 +121,7 @@ class ThreadedProvider:
     def _run(self, coroutine: Coroutine[Any, Any, R]) -> R:  # Any: what asyncio's own signature says
         if self._loop is None:
             coroutine.close()
-            raise RuntimeError("the simulated provider is not running: enter its with block first")
+            raise ConfigurationError("the simulated provider is not running: enter its with block first")
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
     def _stop(self) -> None:

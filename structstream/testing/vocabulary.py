@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import uuid
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
@@ -164,10 +165,16 @@ _NAMES: tuple[tuple[tuple[str, ...], Callable[[Random], str]], ...] = (
     (("title", "headline", "subject"), _pick(*_TITLES)),
     (("role", "job", "occupation", "profession", "position"), _pick(*_ROLES)),
     (("skill", "tag", "keyword", "topic", "label", "category"), _pick(*_SKILLS)),
-    (("birth", "date", "_at", "deadline"), lambda random: _day(random).isoformat()),
+    (("birth", "date", "created_at", "updated_at", "deadline"), lambda random: _day(random).isoformat()),
     (("author", "person", "customer", "owner", "contact", "user", "guest", "name"), _person),
     (("id",), _identifier),
 )  # fmt: skip
+
+
+def _says(name: str, word: str) -> bool:
+    # A short word counts only if it stands alone: a page has no age.
+    parts = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+    return word in parts.split("_") or (len(word) > 3 and word in parts)
 
 
 def text_for_name(name: str, random: Random) -> str:
@@ -177,9 +184,8 @@ def text_for_name(name: str, random: Random) -> str:
     >>> "@example.com" in text_for_name("contact_email", Random(1))
     True
     """
-    lowered = name.lower()
     for words, make in _NAMES:
-        if any(word in lowered for word in words):
+        if any(_says(name, word) for word in words):
             return make(random)
     return random.choice(_WORDS)
 
@@ -204,9 +210,8 @@ def number_range(name: str) -> tuple[float, float]:
     >>> number_range("unit_price"), number_range("x")
     ((5, 400), (1, 100))
     """
-    lowered = name.lower()
     for words, bounds in _NUMBERS:
-        if any(word in lowered for word in words):
+        if any(_says(name, word) for word in words):
             return bounds
     return (1, 100)
 

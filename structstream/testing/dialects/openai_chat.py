@@ -30,6 +30,8 @@ __all__ = ["OpenAIChat"]
 
 JSON = dict[str, Any]  # Any: JSON
 
+_encoded = json.JSONEncoder(ensure_ascii=False).encode  # once: json.dumps makes a new encoder for each call
+
 _CREATED = 1_700_000_000  # fixed, so that the same seed gives the same bytes
 _FINISH = {
     "stop": "stop",
@@ -255,7 +257,7 @@ class _StreamWriter:
             delta = _arguments(call, mark) if kind == "arguments" else {kind: mark}
             before, after = self.choice(choice, delta).split(json.dumps(mark).encode())
             frame = self.frames[kind, choice, call] = before, after
-        return frame[0] + json.dumps(text, ensure_ascii=False).encode() + frame[1]
+        return frame[0] + _encoded(text).encode() + frame[1]
 
     def tool(self, event: ToolDelta) -> list[bytes]:
         if not event.id:

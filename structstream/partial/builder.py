@@ -1,0 +1,305 @@
+"""JSON events in, open document out: the machine between `JSONStream` and the snapshots."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import jiter
+from pydantic import ValidationError
+
+from ..errors import InvalidOutputError
+from ..jsonstream import JSONLimits, JSONStream
+from ..text import TextBuffer, render_path
+from .nodes import ABSENT, Node, TextNode
+from .schema import IGNORED, ArrayPart, MappingPart, RecordPart, Shape, TaggedPart
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["UNBOUNDED", "Builder", "Closing", "as_invalid"]
+
+# The text of a replay has passed the bounds already.
+UNBOUNDED = JSONLimits(max_depth=2**62, max_keys=2**62, max_string_length=2**62, max_number_length=2**62)
+
+Closing = tuple[Node, int, "str | None", Shape]
+"""An entry that closed: its node, its place there, its raw JSON where it came as a whole container, its shape."""
+
+
+class Builder:
+    """A `JSONSink` that judges each value when it closes and keeps what may be shown.
+
+    Args:
+        shape: of the root.
+        buffer: where the reader keeps the text.
+        context: Pydantic's validation context.
+        fail_fast: raise when a value closes invalid; False leaves it out and lets the root decide.
+        check: False only follows the text, to tell which paths it closes.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        buffer: TextBuffer,
+        *,
+        context: Any = None,  # Any: Pydantic's own type for it
+        fail_fast: bool = True,
+        check: bool = True,
+    ) -> None:
+        self.root = Node(shape, ArrayPart((), shape), None, 0, named=False)
+        self.top = self.root
+        self.text: TextNode | None = None
+        self.closings: list[Closing] = []
+        self.opened: Node | TextNode | None = None
+        """The place that opened or grew last since the latest moment; None if none did."""
+        self.document: Node | None = None
+        """The root's node once it has closed: it is shown as a partial until the stream has ended well."""
+        self.hidden = False
+        """The root was opaque and has closed: it is shown once the stream has ended well."""
+        self.work = 0
+        """Nodes and values touched: the counted work that the linearity tests hold."""
+        self._buffer = buffer
+        self._context = context
+        self._fail_fast = fail_fast
+        self._check = check
+        self._slot = shape  # the place of the next value
+        self._certain = True  # whether an invalid value there makes the whole invalid
+        self._string_start = 0
+        self._skipping = 0  # depth within a container that is not shown while open
+        self._skip_start = 0
+        self._tagged: TaggedPart | None = None  # set while its tag is looked for
+        self._at_tag = False
+
+    # --- values that open ---
+
+    def open_object(self, at: int) -> None:
+        if self._skipping:
+            self._skipping += 1
+            return
+        part = self._slot.record
+        if part is None or isinstance(part, TaggedPart):
+            self._skip(at, part)
+        else:
+            self._push(part, at, named=True)
+
+    def open_array(self, at: int) -> None:
+        if self._skipping:
+            self._skipping += 1
+            return
+        part = self._slot.array
+        if part is None:
+            self._skip(at, None)
+        else:
+            self._push(part, at, named=False)
+            self._slot = part.at(0)
+
+    def _push(self, part: RecordPart | MappingPart | ArrayPart, at: int, *, named: bool) -> None:
+        self.work += 1
+        self.top = self.opened = Node(self._slot, part, self.top, at, named=named, certain=self._certain)
+
+    def _skip(self, at: int, tagged: TaggedPart | None) -> None:
+        self._skipping = 1
+        self._skip_start = at
+        self._tagged = tagged
+        self._at_tag = False
+
+    def open_string(self, at: int) -> bool:
+        self._string_start = at
+        if self._skipping or self._slot.text is None:
+            return False
+        self.work += 1
+        self.text = self.opened = TextNode(self._slot, self.top)
+        return True
+
+    def piece(self, text: str) -> None:
+        node = self.text
+        if node is not None:
+            node.buffer.append(text)
+            self.opened = node
+
+    # --- keys ---
+
+    def key(self, name: str) -> None:
+        if self._skipping:
+            self._at_tag = self._tagged is not None and self._skipping == 1 and name == self._tagged.key
+            return
+        self.work += 1
+        node = self.top
+        part = node.part
+        if isinstance(part, RecordPart):
+            field = part.lookup.get(name)
+            if field is None:
+                self._extra(node, part, name)
+            elif field.certain or field.name not in node.where:
+                self._expect(node, field.name, field.shape, certain=field.certain)
+            else:
+                self._slot = IGNORED
+        elif isinstance(part, MappingPart):
+            self._expect(node, self._mapping_key(part, name), part.value, certain=True)
+
+    def _expect(self, node: Node, name: Any, shape: Shape, *, certain: bool) -> None:
+        """Note what the next value of an object is. Any: a mapping's keys are of the type that it declares."""
+        if node.names is not None:
+            node.repeated = node.repeated or name in node.where
+            node.where[name] = len(node.values)
+            node.names.append(name)
+        self._slot = shape
+        self._certain = node.certain and certain
+
+    def _extra(self, node: Node, part: RecordPart, name: str) -> None:
+        if part.extra == "allow" and name not in part.known and name not in part.by_name:
+            self._expect(node, name, part.extra_shape, certain=True)
+            return
+        self._slot = IGNORED
+        if part.extra == "forbid" and name not in part.known and self._check and self._fail_fast and node.certain:
+            path = [*(node.parent.path_of(node.pos) if node.parent is not None else []), name]
+            raise InvalidOutputError("Extra inputs are not permitted", path=render_path(path), value=json.dumps(name))
+
+    def _mapping_key(self, part: MappingPart, name: str) -> Any:  # Any: as declared
+        if part.key.text is not None and part.key.text.plain:
+            return name
+        try:
+            return part.key.validator.validate_json(json.dumps(name), context=self._context)
+        except ValidationError as error:
+            if self._check and self._fail_fast and self.top.certain:
+                path = self.top.parent.path_of(self.top.pos) if self.top.parent is not None else []
+                raise as_invalid(error, [*path, name], json.dumps(name)) from error
+            return name
+
+    # --- values that close ---
+
+    def string(self, text: str, at: int) -> None:
+        slot = self._slot
+        if self._skipping:
+            if self._at_tag:
+                self._choose(text, at + len(text) + 2)
+        elif slot.text is not None and slot.text.plain:
+            self._closed(text, slot)
+        else:
+            self._judge(slot, f'"{text}"')
+
+    def close_string(self, end: int) -> None:
+        if self._skipping:
+            if self._at_tag:
+                self._choose(json.loads(self._buffer.slice(self._string_start, end)), end)
+            return
+        slot = self._slot
+        node, self.text = self.text, None
+        if node is not None and slot.text is not None and slot.text.plain:
+            self._closed(node.buffer.text(), slot)
+        else:
+            self._judge(slot, self._buffer.slice(self._string_start, end))
+
+    def scalar(self, raw: str, end: int) -> None:
+        if not self._skipping:
+            self._judge(self._slot, raw)
+        elif self._at_tag:
+            self._choose(json.loads(raw), end)
+
+    def container(self, raw: str, at: int) -> bool:
+        if self._skipping:
+            self._at_tag = False
+            return True
+        slot = self._slot
+        if not self._check or self.top is self.root:
+            return False
+        if slot is IGNORED or slot.deferred:
+            self._closed(ABSENT, slot)
+            return True
+        try:
+            value = slot.validator.validate_json(raw, context=self._context)
+            if self._fail_fast:
+                # Of a key that comes twice, event by event the first value is judged as well.
+                jiter.from_json(raw.encode(), catch_duplicate_keys=True)
+        except ValueError:
+            return False  # event by event it fails where it should, or at its end
+        self._closed(value, slot, raw)
+        return True
+
+    def close(self, end: int) -> None:
+        if self._skipping:
+            self._skipping -= 1
+            self._at_tag = False
+            if not self._skipping:
+                self._tagged = None
+                self.hidden = self.top is self.root
+                self._judge(self._slot, self._buffer.slice(self._skip_start, end))
+            return
+        node = self.top
+        if node.parent is None:
+            raise AssertionError("the reader closes only what it opened")
+        self.closings.extend((node, pos, None, IGNORED) for pos in node.deferred)
+        self.top = node.parent
+        if node.parent is self.root:
+            self.document = node
+        self._certain = node.certain
+        self._judge(node.shape, self._buffer.slice(node.start, end))
+
+    def _judge(self, shape: Shape, raw: str) -> None:
+        """Close the value of the current place by what Pydantic makes of its JSON."""
+        value: object = ABSENT
+        if self._check and shape is not IGNORED and not shape.deferred:
+            try:
+                value = shape.validator.validate_json(raw, context=self._context)
+            except Exception as error:  # a caller's validator may raise anything
+                if self._fail_fast and self._certain:
+                    raise as_invalid(error, self.top.path_of(len(self.top.values)), raw) from error
+        self._closed(value, shape)
+
+    def _closed(self, value: object, shape: Shape, raw: str | None = None) -> None:
+        if shape is IGNORED:
+            return
+        self.work += 1
+        top = self.top
+        pos = len(top.values)
+        if shape.deferred:
+            top.deferred.append(pos)
+        else:
+            self.closings.append((top, pos, raw, shape))
+        top.values.append(value)
+        self._certain = top.certain
+        if top.names is None:
+            part = top.part
+            self._slot = part.at(pos + 1) if isinstance(part, ArrayPart) else IGNORED
+
+    # --- tagged unions ---
+
+    def _choose(self, tag: object, end: int) -> None:
+        """The tag is there: read again, as the chosen shape, what came of the object so far."""
+        tagged, self._tagged, self._at_tag = self._tagged, None, False
+        chosen = tagged.choose(tag) if tagged is not None else None
+        if tagged is None or chosen is None or chosen.record is None:
+            self._refuse_tag(tagged, tag, chosen)
+            return
+        start, self._skipping = self._skip_start, 0
+        # Judged as the union in the end, shown as the choice until then.
+        self._slot = self._slot.shown_as(chosen)
+        JSONStream(self, limits=UNBOUNDED, allow_nan=True, offset=start).feed(self._buffer.slice(start, end))
+
+    def _refuse_tag(self, tagged: TaggedPart | None, tag: object, chosen: Shape | None) -> None:
+        """A tag that no choice has fails at once, as the object's end would."""
+        if tagged is None or chosen is not None or not (self._check and self._fail_fast and self._certain):
+            return
+        raw = json.dumps({tagged.key: tag})
+        try:
+            self._slot.validator.validate_json(raw, context=self._context)
+        except ValidationError as error:
+            if error.errors()[0]["type"] == "union_tag_invalid":
+                raise as_invalid(error, self.top.path_of(len(self.top.values)), raw) from error
+
+
+def as_invalid(error: Exception, path: list[Any], raw: str) -> InvalidOutputError:  # Any: mapping keys
+    """What a validator found, as our error, at the path where it is."""
+    if not isinstance(error, ValidationError):
+        # A validator that raises something else than ValueError: Pydantic lets it through, we say where it was.
+        problem = f"a validator raised {type(error).__name__}: {error}"
+        return InvalidOutputError(problem, path=render_path(path), value=raw)
+    problems: list[Mapping[str, Any]] = list(error.errors(include_url=False, include_context=False))  # Any: Pydantic's
+    first = problems[0]
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return InvalidOutputError(
+        f"{first['msg']}{more}",
+        path=render_path([*path, *first["loc"]]),
+        value=raw,
+        errors=[{**problem, "loc": (*path, *problem["loc"])} for problem in problems],
+    )

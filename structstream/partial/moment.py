@@ -1,0 +1,133 @@
+"""A moment of an open document: what a step brought, rendered only when somebody asks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..jsonstream import JSONStream
+from ..text import TextBuffer, render_path
+from .builder import UNBOUNDED, Builder
+from .nodes import ABSENT, Node, TextNode
+from .schema import ArrayPart, RecordPart
+from .view import Place, view_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .builder import Closing
+    from .schema import Shape
+
+__all__ = ["Moment"]
+
+# Where nothing tells how long a text or a list will be, half of it is taken to be there after so much.
+_HALF_TEXT = 200
+_HALF_LIST = 4
+_NEARLY = 99.0
+
+
+class Moment:
+    """The document as it was when this was taken: the innermost open place, and how much of it was there."""
+
+    __slots__ = ("_closings", "_grown", "_hidden", "_leaf", "_length", "_path", "_snapshot")
+
+    def __init__(self, builder: Builder) -> None:
+        text = builder.text
+        leaf: Node | TextNode
+        if text is not None:
+            leaf = text
+            self._length = text.buffer.length
+        else:
+            leaf = builder.document or builder.top
+            self._length = len(leaf.values)
+        self._leaf = leaf
+        self._grown = builder.opened is leaf
+        builder.opened = None
+        closings = builder.closings
+        if closings:
+            builder.closings = []
+        self._hidden = builder.hidden
+        self._closings: Sequence[Closing] = closings if closings else ()
+        self._path: list[Node | TextNode] | None = None
+        self._snapshot: object = ABSENT
+
+    def _open_path(self) -> list[Node | TextNode]:
+        """The open places from the root inwards."""
+        if self._path is None:
+            path: list[Node | TextNode] = []
+            node: Node | TextNode | None = self._leaf
+            while node is not None:
+                path.append(node)
+                node = node.parent
+            self._path = path[::-1]
+        return self._path
+
+    @property
+    def snapshot(self) -> object:
+        """The values so far: the same object at each look; None where no value has begun."""
+        if self._snapshot is ABSENT:
+            path = self._open_path()
+            if len(path) > 1:
+                self._snapshot = view_of(Place(path, 1, self._length))
+            else:
+                root = path[0]
+                shown = isinstance(root, Node) and self._length and not self._hidden
+                value = root.values[0] if isinstance(root, Node) and shown else None
+                self._snapshot = None if value is ABSENT else value
+        return self._snapshot
+
+    @property
+    def any_closed(self) -> bool:
+        """Whether a value closed in this step."""
+        return bool(self._closings)
+
+    @property
+    def completed(self) -> Sequence[str]:
+        """The paths that closed in this step, in the order in which they did."""
+        paths: list[str] = []
+        for node, pos, raw, shape in self._closings:
+            path = node.path_of(pos)
+            if raw is not None:
+                paths += _paths_within(raw, shape, path)
+            paths.append(render_path(path))
+        return paths
+
+    @property
+    def changed(self) -> Sequence[str]:
+        """The paths that closed in this step, and the open one if it is new or has grown."""
+        leaf = self._leaf
+        if not self._grown or leaf.parent is None:
+            return self.completed
+        return [*self.completed, render_path(leaf.parent.path_of(leaf.pos))]
+
+    @property
+    def percent(self) -> float:
+        """A guess from the schema, 0 to 99, that never falls: fields that are there, open lists and texts halved."""
+        share = 0.0
+        length = self._length
+        for node in reversed(self._open_path()):
+            share = _share(node, length, share)
+            length = node.pos
+        return min(_NEARLY, 100.0 * share)
+
+
+def _share(node: Node | TextNode, length: int, open_share: float) -> float:
+    """How much of a place is there, 0 to 1, with `length` entries closed and `open_share` of the next."""
+    if isinstance(node, TextNode):
+        return length / (length + _HALF_TEXT)
+    have = length + open_share
+    if node.parent is None:
+        return have
+    part = node.part
+    if isinstance(part, RecordPart):
+        return min(1.0, have / max(len(part.names), 1))
+    if isinstance(part, ArrayPart) and part.item is None:
+        return min(1.0, have / max(len(part.first), 1))
+    return have / (have + _HALF_LIST)
+
+
+def _paths_within(raw: str, shape: Shape, path: list[str | int]) -> list[str]:
+    """The paths that closed within a container that came whole: read again, event by event."""
+    buffer = TextBuffer()
+    builder = Builder(shape, buffer, check=False)
+    JSONStream(builder, limits=UNBOUNDED, allow_nan=True, buffer=buffer).feed(raw)
+    return [render_path([*path, *node.path_of(pos)]) for node, pos, _, _ in builder.closings[:-1]]

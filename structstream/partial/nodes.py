@@ -1,0 +1,100 @@
+"""What is known of an open document: one node an open container, append-only, and moments that look at it.
+
+A snapshot copies nothing. Along the open path each node's closed entries are those before its open child, and the
+innermost node knows its length: so the innermost node and one number are a whole snapshot (`Moment`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..text import TextBuffer
+
+if TYPE_CHECKING:
+    from .schema import ArrayPart, MappingPart, RecordPart, Shape
+
+__all__ = ["ABSENT", "Absent", "Node", "TextNode"]
+
+
+class Absent:
+    """The value of an entry that has nothing to show: invalid, or judged only with the object around it."""
+
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT = Absent()
+
+
+class Node:
+    """An open container: the values that have closed in it, in order."""
+
+    __slots__ = (
+        "certain",
+        "deferred",
+        "names",
+        "parent",
+        "part",
+        "pos",
+        "repeated",
+        "shape",
+        "start",
+        "values",
+        "where",
+    )
+
+    def __init__(
+        self,
+        shape: Shape,
+        part: RecordPart | MappingPart | ArrayPart,
+        parent: Node | None,
+        start: int,
+        *,
+        named: bool,
+        certain: bool = True,
+    ) -> None:
+        self.shape = shape
+        self.part = part
+        self.parent = parent
+        self.pos = len(parent.values) if parent is not None else 0  # which entry of its parent it is
+        self.start = start  # offset of its bracket
+        self.certain = certain  # whether a value that is invalid here makes the whole invalid
+        self.values: list[object] = []
+        self.names: list[str | int] | None = [] if named else None  # the last one may be ahead of its value
+        self.where: dict[object, int] = {}  # the newest entry of each name
+        self.repeated = False  # a key came twice
+        self.deferred: list[int] = []  # entries that are judged with this object
+
+    def name_of(self, pos: int) -> str | int:
+        """What an entry is called in a path."""
+        return pos if self.names is None else self.names[pos]
+
+    def entry(self, name: object, length: int) -> int | None:
+        """Which entry `name` is among the first `length` and the one behind them; None where it is not there."""
+        pos = self.where.get(name)
+        if pos is None or pos <= length:
+            return pos
+        if self.repeated and self.names is not None:
+            return next((pos for pos in range(length, -1, -1) if self.names[pos] == name), None)
+        return None
+
+    def path_of(self, pos: int) -> list[str | int]:
+        """From the root of the text to an entry; the entry of the root node is the root."""
+        path: list[str | int] = []
+        node = self
+        while node.parent is not None:
+            path.append(node.name_of(pos))
+            node, pos = node.parent, node.pos
+        return path[::-1]
+
+
+class TextNode:
+    """An open string."""
+
+    __slots__ = ("buffer", "parent", "pos", "shape")
+
+    def __init__(self, shape: Shape, parent: Node) -> None:
+        self.shape = shape
+        self.parent = parent
+        self.pos = len(parent.values)
+        self.buffer = TextBuffer()

@@ -1,0 +1,459 @@
+"""A type to a tree of shapes: how each place of the answer may be shown before it closes.
+
+The tree is read off Pydantic's own core schema, which is what Pydantic executes, so aliases, validators, constraints,
+generics, unions and recursion are its own. A kind of schema that is not listed here is opaque: shown when it closes.
+
+A value is judged by the sub-validator of its shape, run on its raw JSON when it closes.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, TypeVar
+
+from pydantic import PydanticUserError, TypeAdapter
+from pydantic_core import CoreConfig, SchemaSerializer, SchemaValidator, core_schema
+
+from ..errors import ConfigurationError
+from .accepts import STRINGS_THAT_YIELD, accepts
+
+__all__ = ["IGNORED", "ArrayPart", "MappingPart", "RecordPart", "Shape", "TaggedPart", "TextPart", "shape_of"]
+
+Schema = Mapping[str, Any]  # Any: a core schema is a tagged dict of many forms
+T = TypeVar("T")
+
+
+@dataclass(slots=True, eq=False)
+class TextPart:
+    """A string that is shown while it grows."""
+
+    plain: bool  # nothing to check when it closes
+    strip: bool  # Pydantic will strip its whitespace
+
+
+@dataclass(slots=True, eq=False)
+class Field:
+    """A field of a record as one key gives it.
+
+    `certain` is False where another key, if it is there too, wins over this one: then the value may not count.
+    """
+
+    name: str
+    shape: Shape
+    certain: bool = True
+
+
+@dataclass(slots=True, eq=False)
+class RecordPart:
+    """An object with named fields: a model, a dataclass or a TypedDict."""
+
+    cls: type
+    is_mapping: bool  # a TypedDict: its value is a dict
+    names: tuple[str, ...]
+    lookup: dict[str, Field]
+    known: frozenset[str]
+    extra: str
+    extra_shape: Shape
+    by_name: dict[str, Field]
+    computed: tuple[str, ...]
+
+
+@dataclass(slots=True, eq=False)
+class MappingPart:
+    """An object with free keys."""
+
+    key: Shape
+    value: Shape
+
+
+@dataclass(slots=True, eq=False)
+class TaggedPart:
+    """An object whose shape is known once the value of one of its keys is."""
+
+    key: str
+    choices: Mapping[Any, Shape]  # Any: tags are str, int or enum members
+
+    def choose(self, tag: object) -> Shape | None:
+        """The shape for a tag as it stands in the JSON; None where there is none."""
+        return next((shape for key, shape in self.choices.items() if _is_tag(key, tag)), None)
+
+
+def _is_tag(key: object, tag: object) -> bool:
+    value = key.value if isinstance(key, Enum) and not isinstance(key, str | int) else key
+    return value == tag and isinstance(value, bool) == isinstance(tag, bool)
+
+
+@dataclass(slots=True, eq=False)
+class ArrayPart:
+    """A list or tuple: the shapes of its first items, and that of all others."""
+
+    first: tuple[Shape, ...]
+    item: Shape | None
+    is_tuple: bool = False
+
+    def at(self, index: int) -> Shape:
+        """The shape of the item at `index`."""
+        if index < len(self.first):
+            return self.first[index]
+        return self.item or IGNORED
+
+
+@dataclass(slots=True, eq=False)
+class Shape:
+    """A place of the answer.
+
+    What may be shown of it while it is open stands in `text`, `record` and `array`, by the JSON kind that begins it;
+    None means: when it closes. `deferred` means: only when the object around it has closed, because a validator here
+    may look at its siblings.
+    """
+
+    schema: Schema
+    config: CoreConfig | None = None
+    definitions: Mapping[str, Schema] = field(default_factory=dict)
+    text: TextPart | None = None
+    record: RecordPart | MappingPart | TaggedPart | None = None
+    array: ArrayPart | None = None
+    root_model: type | None = None  # a RootModel around what the parts describe
+    deferred: bool = False
+    empty: Callable[[], Any] = type(None)  # Any: None, [] or {}
+    _validator: SchemaValidator | None = None
+    _serializer: SchemaSerializer | None = None
+
+    @property
+    def validator(self) -> SchemaValidator:
+        """Pydantic's validator of just this place."""
+        if self._validator is None:
+            self._validator = SchemaValidator(self._standalone(), self.config)
+        return self._validator
+
+    @property
+    def serializer(self) -> SchemaSerializer:
+        """Pydantic's serializer of just this place."""
+        if self._serializer is None:
+            self._serializer = SchemaSerializer(self._standalone(), self.config)
+        return self._serializer
+
+    def shown_as(self, choice: Shape) -> Shape:
+        """This place, judged as before, with an open object shown as `choice` shows it."""
+        return Shape(
+            self.schema,
+            self.config,
+            self.definitions,
+            record=choice.record,
+            root_model=self.root_model,
+            empty=self.empty,
+            _validator=self.validator,
+            _serializer=self._serializer,
+        )
+
+    def _standalone(self) -> core_schema.CoreSchema:
+        needed: dict[str, Schema] = {}
+        _collect_references(self.schema, self.definitions, needed)
+        if not needed:
+            return self.schema
+        inner = {"type": "definition-ref", "schema_ref": self.schema["ref"]} if self.schema.get("ref") in needed else self.schema
+        return {"type": "definitions", "schema": inner, "definitions": list(needed.values())}
+
+
+IGNORED = Shape({"type": "any"})
+"""The place of a value that is read and not kept."""
+
+
+def _collect_references(schema: object, definitions: Mapping[str, Schema], needed: dict[str, Schema]) -> None:
+    """Find the definitions that `schema` refers to, and those that these refer to."""
+    if isinstance(schema, Mapping):
+        if schema.get("type") == "definition-ref":
+            name = schema["schema_ref"]
+            if name not in needed and name in definitions:
+                needed[name] = definitions[name]
+                _collect_references(definitions[name], definitions, needed)
+        for key, value in schema.items():
+            if key not in ("metadata", "serialization"):
+                _collect_references(value, definitions, needed)
+    elif isinstance(schema, list | tuple):
+        for value in schema:
+            _collect_references(value, definitions, needed)
+
+
+class _Reader:
+    """Reads one core schema into shapes, each definition once."""
+
+    def __init__(self, definitions: Mapping[str, Schema]) -> None:
+        self.definitions = definitions
+        self._by_reference: dict[str, Shape] = {}
+
+    def shape(self, schema: Schema, config: CoreConfig | None) -> Shape:
+        """The shape of `schema`, whose models come with their own configuration."""
+        if schema["type"] == "definition-ref":
+            name = schema["schema_ref"]
+            known = self._by_reference.get(name)
+            if known is None:
+                # Noted before it is filled in: a recursive type meets itself here.
+                known = self._by_reference[name] = self._new(schema, config)
+                self._fill(known, self.definitions[name], config)
+            return known
+        shape = self._new(schema, config)
+        self._fill(shape, schema, config)
+        return shape
+
+    def _new(self, schema: Schema, config: CoreConfig | None) -> Shape:
+        return Shape(schema, config, self.definitions)
+
+    def _fill(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
+        reader = _READERS.get(schema["type"])
+        if reader is not None:
+            reader(self, shape, schema, config)
+
+    def _copy(self, shape: Shape, inner: Shape) -> None:
+        """Let `shape` be shown as `inner` is."""
+        shape.text, shape.record, shape.array = inner.text, inner.record, inner.array
+        shape.root_model, shape.empty, shape.deferred = inner.root_model, inner.empty, inner.deferred
+
+    # --- wrappers: shown as what they wrap ---
+
+    def wrapper(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
+        self._copy(shape, self.shape(schema["schema"], config))
+
+    def nullable(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
+        self.wrapper(shape, schema, config)
+        shape.empty = type(None)
+
+    def default(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
+        # Where a default stands in for an invalid value, what is inside may vanish: opaque.
+        if schema.get("on_error", "raise") == "raise":
+            self.wrapper(shape, schema, config)
+
+    def json_or_python(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
+        self._copy(shape, self.shape(schema["json_schema"], config))
+
+    def function_after(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
+        inner = self.shape(schema["schema"], config)
+        is_models_own = "ref" in schema
+        if schema["function"]["type"] == "with-info" and not is_models_own:
+            shape.deferred = True
+        elif isinstance(inner.record, RecordPart) and inner.array is None and inner.text is None:
+            # A check of the whole model. What a function makes of a string or a list may be another one, so those wait.
+            self._copy(shape, inner)
+        else:
+            shape.deferred = inner.deferred
+
+    def function_other(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
+        shape.deferred = schema["function"]["type"] == "with-info"
+
+    # --- values ---
+
+    def any(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
+        anything = Shape({"type": "any"})
+        text_key = Shape({"type": "str"}, text=TextPart(plain=True, strip=False))
+        for one in (shape, anything):
+            one.record = MappingPart(text_key, anything)
+            one.array = ArrayPart((), anything)
+
+    def string(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
+        rules = {name.removeprefix("str_"): value for name, value in (config or {}).items() if name.startswith("str_")}
+        rules.update({name: schema[name] for name in _STRING_RULES if schema.get(name) is not None})
+        if not rules.get("to_upper") and not rules.get("to_lower"):
+            shape.text = TextPart(plain=not any(rules.values()), strip=bool(rules.get("strip_whitespace")))
+
+    def list(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
+        items = schema.get("items_schema") or {"type": "any"}
+        item = self.shape(items, config)
+        if item.deferred:
+            shape.deferred = True
+            return
+        shape.array = ArrayPart((), item)
+        shape.empty = list
+
+    def tuple(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
+        items = [self.shape(item, config) for item in schema["items_schema"]]
+        if any(item.deferred for item in items):
+            shape.deferred = True
+            return
+        variadic = schema.get("variadic_item_index")
+        if variadic is None:
+            shape.array = ArrayPart(tuple(items), None, is_tuple=True)
+        elif variadic == len(items) - 1:
+            shape.array = ArrayPart(tuple(items[:-1]), items[-1], is_tuple=True)
+        else:
+            return  # which item is which is known at the end only
+        shape.empty = tuple
+
+    def dict(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
+        key = self.shape(schema.get("keys_schema") or {"type": "str"}, config)
+        value = self.shape(schema.get("values_schema") or {"type": "any"}, config)
+        if key.deferred or value.deferred:
+            shape.deferred = True
+            return
+        shape.record = MappingPart(key, value)
+        shape.empty = dict
+
+    # --- records ---
+
+    def model(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
+        own = schema.get("config", {})
+        if schema.get("custom_init"):
+            return  # its __init__ sees the raw data and may change it
+        if schema.get("root_model"):
+            self._copy(shape, self.shape(schema["schema"], own))
+            shape.root_model, shape.empty, shape.deferred = schema["cls"], type(None), False
+        elif schema["schema"]["type"] == "model-fields":
+            fields = schema["schema"]
+            extra = fields.get("extra_behavior") or own.get("extra_fields_behavior") or "ignore"
+            self._record(shape, schema["cls"], fields, fields["fields"], extra, own)
+
+    def dataclass(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
+        own = schema.get("config", config) or {}
+        fields = schema["schema"]
+        if fields["type"] == "dataclass-args":
+            members = {item["name"]: item for item in fields["fields"] if item.get("init", True)}
+            extra = fields.get("extra_behavior") or own.get("extra_fields_behavior") or "ignore"
+            self._record(shape, schema["cls"], fields, members, extra, own)
+
+    def typed_dict(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
+        own = schema.get("config", config) or {}
+        extra = schema.get("extra_behavior") or own.get("extra_fields_behavior") or "ignore"
+        cls = schema.get("cls") or dict
+        self._record(shape, cls, schema, schema["fields"], extra, own, is_mapping=True)
+
+    def _record(
+        self, shape: Shape, cls: type, schema: Schema, members: Schema, extra: str, config: Schema, *, is_mapping: bool = False
+    ) -> None:
+        by_name = {name: Field(name, self.shape(item["schema"], config)) for name, item in members.items()}  # type: ignore[arg-type]  # a CoreConfig, read as a mapping
+        lookup: dict[str, Field] = {}
+        known: set[str] = set()
+        for name, item in members.items():
+            for index, path in enumerate(_lookup_paths(name, item, config)):
+                known.add(str(path[0]))
+                if len(path) == 1:
+                    lookup.setdefault(str(path[0]), Field(name, by_name[name].shape, certain=index == 0))
+        extras = schema.get("extras_schema") or {"type": "any"}
+        shape.record = RecordPart(
+            cls=cls,
+            is_mapping=is_mapping,
+            names=tuple(name for name, item in members.items() if not item.get("init_only")),
+            lookup=lookup,
+            known=frozenset(known),
+            extra=extra,
+            extra_shape=self.shape(extras, config),  # type: ignore[arg-type]  # as above
+            by_name=by_name,
+            computed=tuple(item["property_name"] for item in schema.get("computed_fields") or ()),
+        )
+
+    # --- unions ---
+
+    def union(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
+        choices = [item[0] if isinstance(item, tuple) else item for item in schema["choices"]]
+        shapes = [self.shape(item, config) for item in choices]
+        if any(item.deferred for item in shapes):
+            shape.deferred = True
+            return
+        taken = [accepts(item, self.definitions) for item in choices]
+
+        def only(kind: str) -> Shape | None:
+            able = [index for index, kinds in enumerate(taken) if kind in kinds]
+            return shapes[able[0]] if len(able) == 1 else None
+
+        for kind, part in (("{", "record"), ("[", "array"), ('"', "text")):
+            chosen = only(kind)
+            if chosen is not None and chosen.root_model is None:
+                setattr(shape, part, getattr(chosen, part))
+        if shape.text is None and schema.get("mode", "smart") == "smart":
+            shape.text = self._string_of_union(choices, shapes)
+
+    def _string_of_union(self, choices: Sequence[Schema], shapes: Sequence[Shape]) -> TextPart | None:
+        """A plain `str` wins every JSON string from numbers, booleans and literals (Pydantic's smart mode)."""
+        plain = [item for item in shapes if item.schema["type"] == "str" and item.text is not None and item.text.plain]
+        others = [item for item in choices if item["type"] != "str"]
+        if plain and all(
+            item["type"] in STRINGS_THAT_YIELD or '"' not in accepts(item, self.definitions) for item in others
+        ):
+            return plain[0].text
+        return None
+
+    def tagged_union(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
+        key = schema["discriminator"]
+        if isinstance(key, list) and len(key) == 1:
+            key = key[0][0] if isinstance(key[0], list) and len(key[0]) == 1 else key[0]
+        choices = {tag: self.shape(item, config) for tag, item in schema["choices"].items()}
+        if any(item.deferred for item in choices.values()):
+            shape.deferred = True
+        elif isinstance(key, str):
+            shape.record = TaggedPart(key, choices)
+
+
+def _lookup_paths(name: str, item: Schema, config: Schema) -> list[list[str | int]]:
+    """The ways in which a field may be given, as Pydantic looks for them."""
+    alias = item.get("validation_alias")
+    by_name: list[list[str | int]] = [[name]]
+    if alias is None:
+        return by_name
+    paths: list[list[str | int]]
+    if isinstance(alias, str):
+        paths = [[alias]]
+    else:
+        paths = [list(path) for path in (alias if isinstance(alias[0], list) else [alias])]
+    if config.get("validate_by_alias", True) is False:
+        return by_name
+    return paths + by_name if config.get("validate_by_name") or config.get("populate_by_name") else paths
+
+
+_STRING_RULES = ("max_length", "min_length", "pattern", "strip_whitespace", "to_lower", "to_upper", "ascii_only")
+
+_READERS: dict[str, Callable[[_Reader, Shape, Schema, CoreConfig | None], None]] = {
+    "any": _Reader.any,
+    "dataclass": _Reader.dataclass,
+    "default": _Reader.default,
+    "definitions": _Reader.wrapper,
+    "dict": _Reader.dict,
+    "function-after": _Reader.function_after,
+    "function-before": _Reader.function_other,
+    "function-plain": _Reader.function_other,
+    "function-wrap": _Reader.function_other,
+    "json-or-python": _Reader.json_or_python,
+    "list": _Reader.list,
+    "model": _Reader.model,
+    "nullable": _Reader.nullable,
+    "str": _Reader.string,
+    "tagged-union": _Reader.tagged_union,
+    "tuple": _Reader.tuple,
+    "typed-dict": _Reader.typed_dict,
+    "union": _Reader.union,
+}
+
+
+@functools.lru_cache(maxsize=512)
+def _cached_shape(response_model: type[T], spelling: str) -> Shape:
+    return _read(response_model)
+
+
+def shape_of(response_model: Any) -> Shape:  # Any: typing constructs are no types
+    """The shape of a type, built once per type.
+
+    Raises:
+        ConfigurationError: Pydantic can make no validator of it; the sentence says why.
+    """
+    try:
+        hash(response_model)
+    except TypeError:
+        return _read(response_model)
+    # `int | str` equals `str | int`, yet Pydantic reads them in order: the spelling is part of the key.
+    return _cached_shape(response_model, repr(response_model))
+
+
+def _read(response_model: Any) -> Shape:  # Any: as above
+    try:
+        adapter: TypeAdapter[Any] = TypeAdapter(response_model)  # Any: as above
+        adapter.rebuild(raise_errors=True)
+        schema: Schema = adapter.core_schema
+    except PydanticUserError as error:
+        raise ConfigurationError(f"response_model {response_model!r} is no type that Pydantic can read: {error.message}") from error
+    definitions: dict[str, Schema] = {}
+    while schema["type"] == "definitions":
+        definitions.update({item["ref"]: item for item in schema["definitions"]})
+        schema = schema["schema"]
+    shape = _Reader(definitions).shape(schema, None)
+    shape._validator = adapter.validator  # type: ignore[assignment]  # plugins may wrap it; it validates all the same
+    return shape

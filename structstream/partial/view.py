@@ -1,0 +1,455 @@
+"""Snapshots: views of an open document at one moment, which read like what they will become.
+
+An open model is a `Partial`, an open list reads like a list, an open mapping like a mapping. Each is made when somebody
+looks at it, and kept. Closed values are the real ones, shared between snapshots.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar, cast, overload
+
+from pydantic import BaseModel, RootModel
+from pydantic_core import core_schema, to_jsonable_python
+
+from ..text import parse_path
+from .nodes import ABSENT, Node, TextNode
+from .schema import ArrayPart, MappingPart, RecordPart, Shape, shape_of
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+
+__all__ = ["ListView", "MappingView", "Partial", "Place", "view_of"]
+
+T = TypeVar("T")
+
+# What Rust's `trim` takes for whitespace, which is what Pydantic strips.
+_WHITESPACE = "\t\n\x0b\x0c\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+
+
+class Place(NamedTuple):
+    """An open place at a moment: the open path, how deep in it this is, and the length of its innermost."""
+
+    path: list[Node | TextNode]
+    depth: int
+    length: int
+
+    @property
+    def closed(self) -> int:
+        """How many entries had closed."""
+        return self.path[self.depth + 1].pos if self.depth + 1 < len(self.path) else self.length
+
+    def inner(self) -> Place | None:
+        """The open place within this one; None for the innermost."""
+        return self._replace(depth=self.depth + 1) if self.depth + 1 < len(self.path) else None
+
+
+def view_of(place: Place) -> Any:  # Any: reads as its shape's type
+    """What an open place shows."""
+    node = place.path[place.depth]
+    shape = node.shape
+    view: Any  # as above
+    if isinstance(node, TextNode):
+        view = node.buffer.slice(0, place.length)
+        if shape.text is not None and shape.text.strip:
+            view = view.strip(_WHITESPACE)
+    elif isinstance(node.part, ArrayPart):
+        view = ListView(node, place)
+    elif isinstance(node.part, MappingPart) or node.part.is_mapping:
+        view = MappingView(node, place)
+    else:
+        view = partial_class(node.part.cls)._of(node, place)
+    if shape.root_model is not None:
+        return cast("type[RootPartial[Any]]", partial_class(shape.root_model))._of_root(view)
+    return view
+
+
+class View:
+    """What all views of an open container share: its closed entries and its open one."""
+
+    __slots__ = ("_inner", "_node", "_place")
+
+    _node: Node
+    _place: Place
+    _inner: Any  # Any: a view, made when looked at
+
+    def _attach(self, node: Node, place: Place) -> None:
+        self._node = node
+        self._place = place
+        self._inner = ABSENT
+
+    def _at(self, pos: int) -> Any:  # Any: as its shape's type
+        """The value of an entry; ABSENT where it shows nothing."""
+        place = self._place
+        if pos < place.closed:
+            return self._node.values[pos]
+        if self._inner is ABSENT:
+            inner = place.inner()
+            if inner is not None:
+                self._inner = view_of(inner)
+        return self._inner
+
+    def _find(self, name: object) -> int | None:
+        """Which entry `name` is; None where it is not there."""
+        return self._node.entry(name, self._place.closed)
+
+    def _shape(self, pos: int) -> Shape:
+        node = self._node
+        part = node.part
+        if isinstance(part, ArrayPart):
+            return part.at(pos)
+        if isinstance(part, MappingPart):
+            return part.value
+        field = part.by_name.get(str(node.name_of(pos)))
+        return field.shape if field is not None else part.extra_shape
+
+    def _visible(self) -> Iterator[tuple[Any, int]]:  # Any: a name of the node's own kind
+        """The names that show something, each once, with its entry."""
+        place = self._place
+        last = place.closed + (place.inner() is not None)
+        names = self._node.names
+        for pos in range(last):
+            name = pos if names is None else names[pos]
+            if self._at(pos) is not ABSENT and (names is None or self._find(name) == pos):
+                yield name, pos
+
+    def _dumped(self, pos: int, options: Mapping[str, Any]) -> Any:  # Any: plain data
+        value = self._at(pos)
+        if pos < self._place.closed:
+            return None if value is ABSENT else self._shape(pos).serializer.to_python(value, **options)
+        return value._dump(options) if isinstance(value, View) else value
+
+    def _dump(self, options: Mapping[str, Any]) -> Any:  # Any: plain data
+        raise NotImplementedError
+
+    def _is_complete(self, path: Sequence[str | int]) -> bool:
+        if not path:
+            return False
+        pos = self._find(path[0])
+        if pos is None:
+            return False
+        value = self._at(pos)
+        if value is not ABSENT and pos < self._place.closed:
+            return _exists(value, path[1:])
+        return isinstance(value, View) and value._is_complete(path[1:])
+
+    def is_complete(self, path: str = "") -> bool:
+        """Whether the value at `path`, such as ``items[2].price``, has closed.
+
+        The empty path is this value itself, which is open, or it would not be a view.
+
+        Raises:
+            ValueError: `path` is no path.
+        """
+        return self._is_complete(parse_path(path))
+
+
+def _exists(value: Any, path: Sequence[str | int]) -> bool:  # Any: a closed value of any type
+    """Whether a closed value has something at `path`."""
+    for name in path:
+        while isinstance(value, RootModel):
+            value = value.root
+        if isinstance(value, Mapping):
+            if name not in value:
+                return False
+            value = value[name]
+        elif isinstance(name, int):
+            if not isinstance(value, Sequence) or isinstance(value, str | bytes) or name >= len(value):
+                return False
+            value = value[name]
+        elif hasattr(value, name):
+            value = getattr(value, name)
+        else:
+            return False
+    return True
+
+
+class ListView(View, Sequence[Any]):  # Any: items are of the list's own type
+    """An open list or tuple: reads like the list so far, its last item perhaps open."""
+
+    __slots__ = ()
+
+    def __init__(self, node: Node, place: Place) -> None:
+        self._attach(node, place)
+
+    def __len__(self) -> int:
+        return self._place.closed + (self._place.inner() is not None)
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Any]: ...
+    def __getitem__(self, index: int | slice) -> Any:  # Any: as above
+        length = len(self)
+        if isinstance(index, slice):
+            return [self[pos] for pos in range(*index.indices(length))]
+        pos = index + length if index < 0 else index
+        if not 0 <= pos < length:
+            raise IndexError(f"index {index} of a list of {length} so far")
+        value = self._at(pos)
+        return None if value is ABSENT else value
+
+    def _find(self, name: object) -> int | None:
+        return name if isinstance(name, int) and name < len(self) else None
+
+    def _dump(self, options: Mapping[str, Any]) -> list[Any]:
+        return [self._dumped(pos, options) for pos in range(len(self))]
+
+    def model_dump(self, *, mode: str = "python") -> list[Any]:
+        """Return plain data; `mode` is ``python`` or ``json``, as in Pydantic."""
+        return self._dump({"mode": mode})
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, str | bytes) or not isinstance(other, Sequence):
+            return NotImplemented
+        return len(self) == len(other) and all(mine == theirs for mine, theirs in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]  # it reads like a list, which has none
+
+    def __repr__(self) -> str:
+        return f"[{', '.join(map(repr, self))}]"
+
+
+class MappingView(View, Mapping[Any, Any]):  # Any: keys and values are of the mapping's own types
+    """An open mapping or TypedDict: reads like the dict so far, its last value perhaps open."""
+
+    __slots__ = ()
+
+    def __init__(self, node: Node, place: Place) -> None:
+        self._attach(node, place)
+
+    def _find(self, name: object) -> int | None:
+        pos = super()._find(name)
+        if pos is None and isinstance(name, str):
+            # A path names a key of another type by its text.
+            keys = (key for key in self._node.where if not isinstance(key, str) and str(key) == name)
+            pos = next((found for key in keys if (found := super(MappingView, self)._find(key)) is not None), None)
+        return pos
+
+    def __getitem__(self, key: object) -> Any:
+        pos = View._find(self, key)
+        value = ABSENT if pos is None else self._at(pos)
+        if value is ABSENT:
+            raise KeyError(key)
+        return value
+
+    def __iter__(self) -> Iterator[Any]:
+        return (name for name, _ in self._visible())
+
+    def __len__(self) -> int:
+        if not self._node.repeated:
+            place = self._place
+            return place.closed + (place.inner() is not None)
+        return sum(1 for _ in self._visible())
+
+    def _dump(self, options: Mapping[str, Any]) -> dict[Any, Any]:
+        return {self._dumped_key(name, options): self._dumped(pos, options) for name, pos in self._visible()}
+
+    def _dumped_key(self, key: Any, options: Mapping[str, Any]) -> Any:
+        return to_jsonable_python(key) if options["mode"] == "json" else key
+
+    def model_dump(self, *, mode: str = "python") -> dict[Any, Any]:
+        """Return plain data; `mode` is ``python`` or ``json``, as in Pydantic."""
+        return self._dump({"mode": mode})
+
+    def __repr__(self) -> str:
+        return f"{{{', '.join(f'{key!r}: {value!r}' for key, value in self.items())}}}"
+
+
+class Partial(View, Generic[T]):
+    """A model, dataclass or RootModel that is still being written.
+
+    ``Partial[UserProfile]`` is a class of its own with the fields of `UserProfile`, and no `UserProfile`: nobody can
+    take it for the final object. A field that is not there yet reads None, a list ``[]``, a mapping ``{}``;
+    `model_fields_set` and `is_complete` tell "not yet" from "null".
+
+    >>> from pydantic import BaseModel
+    >>> class Pet(BaseModel):
+    ...     name: str
+    ...     legs: int
+    >>> from structstream.partial import PartialParser
+    >>> parser = PartialParser(Pet)
+    >>> parser.feed('{"name": "Fe')
+    >>> pet = parser.moment().snapshot
+    >>> pet, pet.legs, pet.model_fields_set, isinstance(pet, Partial[Pet])
+    (Partial[Pet](name='Fe'), None, {'name'}, True)
+    """
+
+    __slots__ = ()
+
+    _names: ClassVar[tuple[str, ...]] = ()
+    _model: ClassVar[type]
+
+    if not TYPE_CHECKING:
+
+        def __class_getitem__(cls, item: Any) -> Any:  # Any: a class gives its partial, a type variable an alias
+            return partial_class(item) if isinstance(item, type) else super().__class_getitem__(item)
+
+    @classmethod
+    def _of(cls, node: Node, place: Place) -> Partial[T]:
+        view = cls.__new__(cls)
+        view._attach(node, place)
+        return view
+
+    def _get(self, name: str) -> Any:  # Any: as the field's type
+        pos = self._find(name)
+        value = ABSENT if pos is None else self._at(pos)
+        if value is not ABSENT:
+            return value
+        part = self._node.part
+        field = part.by_name.get(name) if isinstance(part, RecordPart) else None
+        return None if field is None else field.shape.empty()
+
+    def __getattr__(self, name: str) -> Any:  # Any: an extra's value
+        if not name.startswith("_"):
+            pos = self._find(name)
+            value = ABSENT if pos is None else self._at(pos)
+            if value is not ABSENT:
+                return value
+        raise AttributeError(f"{type(self).__name__!r} has no field {name!r}")
+
+    @property
+    def model_fields_set(self) -> set[str]:
+        """The fields that show something."""
+        return {name for name, _ in self._visible()}
+
+    @property
+    def model_extra(self) -> dict[str, Any] | None:  # Any: extras are of any type
+        """The values of keys that are no fields; None unless the model allows them."""
+        part = self._node.part
+        if not isinstance(part, RecordPart) or part.extra != "allow":
+            return None
+        return {name: self._at(pos) for name, pos in self._visible() if name not in part.by_name}
+
+    def _dump(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        there = {name: self._dumped(pos, options) for name, pos in self._visible()}
+        missing = {} if options.get("exclude_unset") else {name: self._get(name) for name in self._names}
+        ordered = {name: there.pop(name, value) for name, value in missing.items()} | there
+        return {name: value for name, value in ordered.items() if value is not None or not options.get("exclude_none")}
+
+    def model_dump(
+        self, *, mode: str = "python", exclude_unset: bool = False, exclude_none: bool = False
+    ) -> dict[str, Any]:
+        """Return plain data: what is there, and None, ``[]`` or ``{}`` for what is not.
+
+        Args:
+            mode: ``python`` or ``json``, as in Pydantic.
+            exclude_unset: leave out what is not there.
+            exclude_none: leave out what reads None.
+        """
+        return dict(self._dump({"mode": mode, "exclude_unset": exclude_unset, "exclude_none": exclude_none}))
+
+    def model_dump_json(self, *, indent: int | None = None) -> str:
+        """Return the same as JSON text; `indent` in spaces, None for one line."""
+        return json.dumps(self._dump({"mode": "json"}), indent=indent, ensure_ascii=False)
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        return ((name, getattr(self, name)) for name in self._names)
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return dict(self._shown()) == dict(other._shown())
+
+    __hash__ = None  # type: ignore[assignment]  # models have none, either
+
+    def _shown(self) -> Iterator[tuple[str, Any]]:
+        return ((name, self._at(pos)) for name, pos in self._visible())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._shown())})"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        # Any: Pydantic's own signature. What a web framework returns may be the snapshot or the final object.
+        return core_schema.union_schema(
+            [core_schema.is_instance_schema(cls), handler.generate_schema(cls._model)],
+            serialization=core_schema.plain_serializer_function_ser_schema(_serialize, info_arg=True),
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:  # Any: JSON
+        model = next(item for item in schema["choices"] if item["type"] != "is-instance")
+        told = dict(handler.resolve_ref_schema(handler(model)))
+        told.pop("required", None)
+        return {**told, "title": cls.__name__}
+
+
+def _serialize(value: Any, info: core_schema.SerializationInfo[Any]) -> Any:  # Any: a snapshot or a final object
+    if isinstance(value, View):
+        return value._dump({"mode": info.mode})
+    return to_jsonable_python(value) if info.mode == "json" else shape_of(type(value)).serializer.to_python(value)
+
+
+class RootPartial(Partial[T]):
+    """An open RootModel: its `root` is the view."""
+
+    __slots__ = ("root",)
+
+    root: Any  # Any: as the root's type
+
+    @classmethod
+    def _of_root(cls, view: Any) -> RootPartial[T]:  # Any: as above
+        partial = cls.__new__(cls)
+        partial.root = view
+        return partial
+
+    def _is_complete(self, path: Sequence[str | int]) -> bool:
+        return isinstance(self.root, View) and self.root._is_complete(path)
+
+    def _dump(self, options: Mapping[str, Any]) -> Any:  # Any: plain data
+        return self.root._dump(options) if isinstance(self.root, View) else self.root
+
+    def model_dump(self, **options: Any) -> Any:  # Any: a RootModel dumps its root
+        """Return the root as plain data; options as for `Partial.model_dump`."""
+        return self._dump({"mode": "python", **options})
+
+    @property
+    def model_fields_set(self) -> set[str]:
+        """The root is there, or the partial would not be."""
+        return {"root"}
+
+    def _shown(self) -> Iterator[tuple[str, Any]]:
+        return iter((("root", self.root),))
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"{type(self).__name__!r} has no field {name!r}")
+
+
+class _FieldView:
+    """Reads one field of a partial."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, partial: Partial[Any] | None, owner: type) -> Any:  # Any: as the field's type
+        return self if partial is None else partial._get(self.name)
+
+
+@functools.lru_cache(maxsize=1024)
+def partial_class(model: type) -> type[Partial[Any]]:
+    """The partial's class of a model, a RootModel or a dataclass.
+
+    Raises:
+        TypeError: `model` is none of these.
+    """
+    base: type[Partial[Any]]
+    names: tuple[str, ...]
+    if issubclass(model, RootModel):
+        base, names = RootPartial, ("root",)
+    elif issubclass(model, BaseModel):
+        base, names = Partial, (*model.model_fields, *model.model_computed_fields)
+    elif dataclasses.is_dataclass(model):
+        base, names = Partial, tuple(field.name for field in dataclasses.fields(model))
+    else:
+        raise TypeError(f"Partial[...] takes a model or a dataclass, not {model!r}")
+    fields = {name: _FieldView(name) for name in names if base is Partial}
+    told = {"__slots__": (), "__module__": model.__module__, "__doc__": f"{model.__name__}, while it is being written."}
+    return type(f"Partial[{model.__name__}]", (base,), {**told, **fields, "_names": names, "_model": model})

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -88,8 +89,8 @@ class Watchdog:
         self._timer: Timer | None = None
         self._timer_at = 0.0
 
-    def until(self, when: float | None) -> Watchdog:
-        """Return the guard of one await; None for no deadline.
+    def until(self, when: float) -> Watchdog:
+        """Return the guard of one await; infinity for no deadline.
 
         Raises:
             DeadlinePassed: `when` has passed already, or passes before the block ends.
@@ -97,12 +98,10 @@ class Watchdog:
         """
         if self._interrupted:
             raise Interrupted
-        if when is None:
-            when = _NEVER
-        elif when <= self._clock.now():
+        if when <= self._clock.now():
             raise DeadlinePassed
         self._deadline = when
-        if when < _NEVER and (self._timer is None or when < self._timer_at):
+        if (self._timer is None or when < self._timer_at) and when < inf:
             self._set(when)
         return self
 
@@ -127,12 +126,19 @@ class Watchdog:
         ):
             raise (Interrupted if self._interrupted else DeadlinePassed) from error
 
-    def interrupt(self) -> None:
-        """End the await that is guarded now, and refuse every later one; to be called on the same event loop."""
+    def interrupt(self) -> bool:
+        """End the await that is guarded now, and refuse every later one; to be called on the same event loop.
+
+        Returns:
+            Whether there was one.
+        """
         self._interrupted = True
-        if self._task is not None and not self._fired:
+        if self._task is None:
+            return False
+        if not self._fired:
             self._fired = True
             self._task.cancel()
+        return True
 
     def close(self) -> None:
         """Drop the timer; call it when nothing will be awaited any more."""
@@ -147,13 +153,10 @@ class Watchdog:
 
     def _look(self) -> None:
         self._timer = None
-        if self._task is None or self._fired or self._deadline == _NEVER:
+        if self._task is None or self._fired or self._deadline == inf:
             return  # nobody waits: the next wait sets its own timer
         if self._deadline > self._clock.now():
             self._set(self._deadline)
             return
         self._fired = True
         self._task.cancel()
-
-
-_NEVER = float("inf")

@@ -7,9 +7,10 @@ imported from them before the first client is seen or built.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import sys
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 
 from .clock import SystemClock
 from .errors import ConfigurationError, ConnectionFailedError, StreamTimeoutError, StructStreamError, scrub
@@ -40,7 +41,7 @@ class Answer(Protocol):
     def headers(self) -> Mapping[str, str]: ...
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        """Iterate once over the body, without its content encoding, as it arrives.
+        """Return the body's one iterator: what arrived, as it arrives, without its content encoding; never empty.
 
         Raises:
             ConnectionFailedError: the connection broke.
@@ -50,7 +51,6 @@ class Answer(Protocol):
         """Close the connection, or give it back if the body was read to its end; never raises for a broken one."""
 
 
-@runtime_checkable
 class Transport(Protocol):
     """Sends one request."""
 
@@ -93,10 +93,22 @@ class SDKTransport:
         self._owned = owned
         self._clock = clock or SystemClock()
 
+    @property
+    def is_azure(self) -> bool:
+        """Whether the client is one for Azure."""
+        from openai import AsyncAzureOpenAI
+
+        return isinstance(self._client, AsyncAzureOpenAI)
+
+    def serves(self, base_url: str) -> bool:
+        """Return whether the client's own base URL is at the same host and port as `base_url`."""
+        import httpx2
+
+        other, own = httpx2.URL(base_url), self._client.base_url
+        return (other.host, other.port) == (own.host, own.port)
+
     @classmethod
-    def build(
-        cls, *, provider: str, base_url: str, api_key: str, headers: Mapping[str, str], clock: Clock | None = None
-    ) -> SDKTransport:
+    def build(cls, *, provider: str, base_url: str, api_key: str, clock: Clock | None = None) -> SDKTransport:
         """Build the client as well: on the aiohttp transport, with no limit on connections."""
         import httpx2
         from openai import AsyncOpenAI, DefaultAioHttpClient
@@ -106,7 +118,6 @@ class SDKTransport:
         client = AsyncOpenAI(
             api_key=api_key,
             base_url=base_url,
-            default_headers=headers,
             max_retries=0,
             http_client=DefaultAioHttpClient(limits=limits),
         )
@@ -184,7 +195,7 @@ class SDKTransport:
 
 
 class _SDKAnswer:
-    """The SDK's raw response, its body read below the iterators of SDK and HTTP client: they cost as much as our parse."""
+    """The SDK's raw response, read below the body iterators of SDK and HTTP client, which cost as much as our parse."""
 
     def __init__(self, response: httpx2.Response, transport: SDKTransport) -> None:
         self.status = response.status_code
@@ -230,7 +241,7 @@ class _WholeAnswer:
 
 # The SDK's mark of a call whose body the caller reads (as its own with_streaming_response sets it); and no compression:
 # a proxy that compresses a stream holds its deltas back.
-_RAW = {"X-Stainless-Raw-Response": "stream", "Accept-Encoding": "identity"}
+_RAW = {"x-stainless-raw-response": "stream", "accept-encoding": "identity"}
 
 
 def check_client(client: object) -> None:
@@ -245,6 +256,18 @@ def check_client(client: object) -> None:
             f"give an {hint} as well and call service.sync"
         )
     raise ConfigurationError(f"client must be an AsyncOpenAI, a Transport or None, not {type(client).__name__}")
+
+
+def transport_of(client: AsyncOpenAI | Transport, clock: Clock) -> Transport:
+    """Return `client` if it is a transport, or one that sends through it.
+
+    Raises:
+        ConfigurationError: it is neither.
+    """
+    # An HTTP client has a method of that name as well, but it is no coroutine.
+    if inspect.iscoroutinefunction(getattr(client, "stream", None)):
+        return cast("Transport", client)
+    return SDKTransport(cast("AsyncOpenAI", client), clock=clock)
 
 
 def _headers(response: httpx2.Response) -> Mapping[str, str]:

@@ -1,0 +1,345 @@
+"""One attempt: a request goes out, its answer is decoded as it arrives, and it ends in exactly one outcome.
+
+The only place where decoder, transport and clock meet. Nothing is queued and no task is made: the caller's own task
+reads the socket, so a caller that is slow slows the provider.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
+from math import inf
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from .clock import DeadlinePassed, Interrupted, Watchdog
+from .decoder import StreamDecoder
+from .errors import (
+    ProviderError,
+    StreamCancelledError,
+    StreamFailedError,
+    StreamTimeoutError,
+    StructStreamError,
+    UnexpectedResponseError,
+)
+from .providers import wrap_key
+from .response import Attempt, OutcomeKind, Timings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .clock import Clock
+    from .providers import Route
+    from .request import StreamingStructuredRequest
+    from .response import Outcome, StreamingResponse
+    from .transport import Answer, Transport
+
+__all__ = ["Connect", "Exchange", "Ledger"]
+
+T = TypeVar("T")
+
+Connect = Callable[[], Awaitable["Transport"]]
+"""Gives the transport of a call, on the event loop that the call runs on."""
+
+logger = logging.getLogger("structstream")
+
+MAX_ERROR_BODY = 64 << 10  # bytes of an answer that is no stream: enough for its sentence
+MAX_WHOLE_BODY = 64 << 20  # bytes of an answer that was not asked to stream
+CLOSING = 1.0  # seconds that closing a connection may take
+DRAINING = 0.05  # seconds that the end of a body may take after the dialect's own mark of the end
+DRAINED_READS = 4
+
+_HEADERS = re.compile(r"(?:x-ratelimit-|anthropic-ratelimit-|ratelimit|retry-after|x-should-retry)|.*request-id$")
+_REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "x-ms-request-id")
+
+# After these the provider has said all it had to say: the connection can serve the next call.
+_SAID_ALL = frozenset({OutcomeKind.COMPLETE, OutcomeKind.TRUNCATED, OutcomeKind.REFUSED, OutcomeKind.FILTERED})
+
+
+@dataclass(eq=False)
+class Ledger(Generic[T]):
+    """What a stream and the attempts made for it know together.
+
+    Args:
+        attempts: those that have ended, in order.
+        outcome: how the stream ended; None before that.
+        left: whether the caller closed the stream from another task.
+        ended: set once the connection is closed.
+    """
+
+    attempts: list[Attempt] = field(default_factory=list)
+    outcome: Outcome[T] | None = None
+    left: bool = False
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    watchdog: Watchdog | None = None
+
+    def leave(self) -> bool:
+        """End the attempt that is under way; return whether that waits for the provider now, and so ends now."""
+        self.left = True
+        return self.watchdog is not None and self.watchdog.interrupt()
+
+
+class Exchange(Generic[T]):
+    """One attempt at a request.
+
+    Args:
+        request: what is asked for.
+        route: who answers.
+        connect: gives the transport.
+        clock: measures and bounds.
+        ledger: where the attempt writes itself down.
+
+    Raises:
+        ConfigurationError: provider, mode and response model do not go together; nothing was sent.
+    """
+
+    def __init__(
+        self, request: StreamingStructuredRequest[T], *, route: Route, connect: Connect, clock: Clock, ledger: Ledger[T]
+    ) -> None:
+        self._request = request
+        self._route = route
+        self._connect = connect
+        self._clock = clock
+        self._ledger = ledger
+        self._mode = route.mode(request)
+        self._call = route.encode(request)
+        self._number = len(ledger.attempts) + 1
+        self._decoder: StreamDecoder[T] = StreamDecoder(
+            request.response_model,
+            route.provider.decoder(),
+            lenient=self._mode == "prompted",
+            wrap_key=wrap_key(request.response_model),
+            cadence=request.cadence,
+            chunk_size=request.streaming_chunk_size,
+            context=request.context,
+            fail_fast=request.fail_fast,
+            attempt=self._number,
+        )
+        self._watchdog = Watchdog(clock)
+        self._answer: Answer | None = None
+        self._headers: Mapping[str, str] = {}
+        self._between = inf if request.timeouts.between_tokens is None else request.timeouts.between_tokens
+        self._began = self._asked = 0.0  # when the call began; when the read that is under way was asked for
+        self._first_at = self._total_at = inf
+        self._first_byte: float | None = None
+        self._first_partial: float | None = None
+        self._said_all = False
+
+    async def run(self) -> AsyncGenerator[StreamingResponse[T], None]:
+        """Yield each step; the last one carries the outcome. Leaving at any point closes the connection."""
+        self._begin()
+        decoder = self._decoder
+        error: StructStreamError | None = None
+        try:
+            try:
+                body = await self._open()
+                if self._request.enable_streaming:
+                    data = await self._first(body)
+                    while data:
+                        responses = decoder.feed(data)
+                        if self._first_partial is None:
+                            self._note_first_partial(responses)
+                        for response in responses:
+                            yield response
+                        if decoder.done:
+                            break
+                        with self._watchdog.until(self._deadline()):
+                            data = await anext(body, b"")
+                else:
+                    decoder.feed_whole(await self._whole(body))
+            except DeadlinePassed:
+                error = self._late()
+            except Interrupted:
+                error = _cancelled()
+            except StructStreamError as failure:
+                error = failure
+            except (asyncio.CancelledError, GeneratorExit):
+                self._seal(decoder.finish(_cancelled()))
+                raise
+            last = self._seal(decoder.finish(error))
+            if not self._said_all:
+                await self._close()  # before the caller looks at the failure, for as long as he likes
+            yield last
+        finally:
+            await self._close()
+
+    def _begin(self) -> None:
+        timeouts, now = self._request.timeouts, self._clock.now()
+        self._began = self._asked = now
+        self._total_at = inf if timeouts.total is None else now + timeouts.total
+        # A whole answer has no first token: it comes when the model is done.
+        first = inf if timeouts.first_token is None or not self._request.enable_streaming else timeouts.first_token
+        self._first_at = min(now + first, self._total_at)
+        self._ledger.outcome = None
+        self._ledger.watchdog = self._watchdog
+        if self._ledger.left:
+            self._watchdog.interrupt()
+        logger.debug("%s: attempt %d starts, mode %s", self._name, self._number, self._mode)
+
+    async def _open(self) -> AsyncIterator[bytes]:
+        transport = await self._connect()
+        with self._watchdog.until(self._first_at):
+            answer = await transport.stream(self._call, connect_timeout=self._request.timeouts.connect)
+        self._answer = answer
+        self._headers = {name: value for name, value in answer.headers.items() if _HEADERS.match(name)}
+        body = aiter(answer)
+        if not 200 <= answer.status < 300:
+            raise await self._refused(body, b"")
+        return body
+
+    async def _first(self, body: AsyncIterator[bytes]) -> bytes:
+        """Return the first bytes in which an event begins; empty where the body ends before."""
+        head = _Head()
+        while True:
+            with self._watchdog.until(self._first_at):
+                data = await anext(body, b"")
+            if data and self._first_byte is None:
+                self._first_byte = self._clock.now() - self._began
+                logger.debug("%s: first byte after %.3f s", self._name, self._first_byte)
+            sign = head.feed(data)
+            if sign and sign in b"{[<":
+                raise await self._refused(body, data)
+            if sign or not data:
+                return data
+            self._decoder.feed(data)  # comments that keep the connection alive: they are no answer yet
+
+    def _deadline(self) -> float:
+        self._asked = self._clock.now()
+        return min(self._asked + self._between, self._total_at)
+
+    async def _whole(self, body: AsyncIterator[bytes]) -> bytes:
+        whole = await self._collect(body, b"", MAX_WHOLE_BODY)
+        if len(whole) > MAX_WHOLE_BODY:
+            name = self._route.spec.name
+            raise UnexpectedResponseError(f"the answer is longer than {MAX_WHOLE_BODY} bytes", provider=name)
+        if not whole.lstrip().startswith((b"{", b"[")):
+            raise self._error(whole)
+        return whole
+
+    async def _refused(self, body: AsyncIterator[bytes], start: bytes) -> ProviderError:
+        """Read what came instead of an event stream, as far as it comes, and return what it means."""
+        with suppress(DeadlinePassed, StructStreamError):
+            start = await self._collect(body, start, MAX_ERROR_BODY)
+        return self._error(start)
+
+    async def _collect(self, body: AsyncIterator[bytes], start: bytes, most: int) -> bytes:
+        collected = bytearray(start)
+        while len(collected) <= most:
+            with self._watchdog.until(self._first_at):
+                data = await anext(body, b"")
+            if not data:
+                break
+            collected += data
+        return bytes(collected)
+
+    def _error(self, body: bytes) -> ProviderError:
+        answer = self._answer
+        status, headers = (answer.status, answer.headers) if answer is not None else (0, {})
+        return self._route.provider.error(status, headers, body[:MAX_ERROR_BODY], now=_date(headers))
+
+    def _late(self) -> StreamTimeoutError:
+        """Say which deadline passed: the one that was due first."""
+        timeouts, now = self._request.timeouts, self._clock.now()
+        if now >= self._total_at and timeouts.total is not None:
+            return StreamTimeoutError("total", configured=timeouts.total, elapsed=now - self._began)
+        if now >= self._first_at and self._asked == self._began and timeouts.first_token is not None:
+            return StreamTimeoutError("first_token", configured=timeouts.first_token, elapsed=now - self._began)
+        return StreamTimeoutError("between_tokens", configured=self._between, elapsed=now - self._asked)
+
+    def _note_first_partial(self, responses: Sequence[StreamingResponse[T]]) -> None:
+        if responses and responses[-1].partial_result is not None:
+            self._first_partial = self._clock.now() - self._began
+
+    def _seal(self, last: StreamingResponse[T]) -> StreamingResponse[T]:
+        """Complete the outcome with what only the edge knows, and write it down."""
+        found = last.outcome
+        if found is None:
+            raise AssertionError("the decoder's last response has an outcome")
+        error = found.error
+        attempt = Attempt(
+            number=self._number,
+            provider=self._route.spec.name,
+            model=self._route.model,
+            mode=self._mode,
+            kind=found.kind,
+            reason="" if error is None else str(error),
+            usage=found.usage,
+            request_id=next((self._headers[name] for name in _REQUEST_IDS if name in self._headers), None),
+        )
+        ledger = self._ledger
+        ledger.attempts.append(attempt)
+        timings = Timings(self._first_byte, self._first_partial, self._clock.now() - self._began)
+        outcome = replace(found, timings=timings, attempts=tuple(ledger.attempts), headers=self._headers)
+        last.outcome = ledger.outcome = outcome
+        if isinstance(error, StreamFailedError):
+            error.outcome = outcome
+        self._said_all = found.kind in _SAID_ALL
+        logger.debug("%s: %s after %.3f s (%s)", self._name, found.kind, timings.total, type(error).__name__)
+        return last
+
+    async def _close(self) -> None:
+        answer, self._answer = self._answer, None
+        self._watchdog.close()
+        guard = Watchdog(self._clock)  # a fresh one: ours may have been interrupted
+        try:
+            if answer is not None:
+                with suppress(DeadlinePassed):
+                    await self._finish(answer, guard)
+        finally:
+            guard.close()
+            self._ledger.watchdog = None
+            self._ledger.ended.set()
+
+    async def _finish(self, answer: Answer, guard: Watchdog) -> None:
+        try:
+            if self._said_all:
+                await self._drain(answer, guard)
+        finally:
+            with guard.until(self._clock.now() + CLOSING):
+                await answer.aclose()
+
+    async def _drain(self, answer: Answer, guard: Watchdog) -> None:
+        """Read the end of the body, which follows at once as a rule: then the connection can be used again."""
+        body = aiter(answer)
+        with suppress(DeadlinePassed, StructStreamError):
+            for _ in range(DRAINED_READS):
+                with guard.until(self._clock.now() + DRAINING):
+                    if not await anext(body, b""):
+                        return
+
+    @property
+    def _name(self) -> str:
+        return f"{self._route.spec.name}/{self._route.model}"
+
+
+class _Head:
+    """Finds the first byte of a body that says something: behind a byte order mark, blank lines and comments."""
+
+    def __init__(self) -> None:
+        self._comment = b""  # the colon of a comment whose line has not ended
+
+    def feed(self, data: bytes) -> bytes:
+        """Return that byte; empty where it has not come yet."""
+        data = self._comment + data
+        end = _NOTHING.match(data).end()  # type: ignore[union-attr]  # matches the empty text
+        sign = data[end : end + 1]
+        self._comment = sign if sign == b":" else b""
+        return b"" if self._comment else sign
+
+
+_NOTHING = re.compile(rb"(?:[\xef\xbb\xbf\s]|:[^\r\n]*+[\r\n])*+")
+
+
+def _cancelled() -> StreamCancelledError:
+    return StreamCancelledError("cancelled: the caller left before the end")
+
+
+def _date(headers: Mapping[str, str]) -> float | None:
+    """The answer's own date, in seconds since 1970: what a Retry-After that is a date counts from."""
+    with suppress(KeyError, ValueError, IndexError, OverflowError):
+        return parsedate_to_datetime(headers["date"]).timestamp()
+    return None

@@ -1,0 +1,188 @@
+"""The service: requests go in, typed streams come out.
+
+The path of a request: `route` names the provider, `Exchange` encodes, sends and decodes, `StructuredStream` is what the
+caller holds. Everything that can be known to be wrong is said before a byte is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from .clock import SystemClock
+from .errors import ConfigurationError
+from .exchange import Connect, Exchange, Ledger
+from .pool import TransportPool
+from .providers import DIALECTS, ROUTES, Route, route
+from .request import StreamingStructuredRequest
+from .stream import StructuredStream, reported
+from .sync import BackgroundLoop, SyncStructuredLLMService
+from .transport import SDKTransport, Transport, transport_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from openai import AsyncOpenAI
+
+    from .clock import Clock
+    from .providers import ProviderSpec
+
+__all__ = ["StructuredLLMService"]
+
+T = TypeVar("T")
+
+
+class StructuredLLMService:
+    """Streams structured answers of language models as typed objects.
+
+    Args:
+        client: the caller's own `AsyncOpenAI` or `AsyncAzureOpenAI`, used for every request with its key, base URL and
+            HTTP client, and not closed here; or a `Transport`. None builds a client for each provider when it is first
+            asked, with key and base URL from the environment.
+        providers: the rows of the routing table; None for `structstream.providers.ROUTES`.
+        api_keys: keys by the provider's name, before those of the environment; None for none.
+        clock: what measures time; None for the machine's.
+
+    Raises:
+        ConfigurationError: an argument cannot work, such as a blocking `OpenAI` client.
+
+    Example::
+
+        service = StructuredLLMService()
+        request = StreamingStructuredRequest(response_model=Profile, model="openai/gpt-4o", prompt="An engineer")
+        async for response in service.route_structured_streaming(request):
+            print(response.progress_percent, response.partial_result)
+    """
+
+    def __init__(
+        self,
+        client: AsyncOpenAI | Transport | None = None,
+        *,
+        providers: Mapping[str, ProviderSpec] | None = None,
+        api_keys: Mapping[str, str] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._clock: Clock = clock or SystemClock()
+        self._providers = ROUTES if providers is None else providers
+        self._api_keys = dict(api_keys or {})
+        self._given = None if client is None else transport_of(client, self._clock)
+        self._pool = TransportPool()
+        self._background = BackgroundLoop()
+
+    def route_structured_streaming(self, request: StreamingStructuredRequest[T]) -> StructuredStream[T]:
+        """Return the stream of the answer to `request`; nothing is sent before its first step is asked for.
+
+        Raises:
+            ConfigurationError: the request cannot work: no such provider, a mode that it does not have, a response
+                model that is no type, a missing key; the sentence says what to do.
+        """
+        if not isinstance(request, StreamingStructuredRequest):
+            raise ConfigurationError(f"request must be a StreamingStructuredRequest, not {type(request).__name__}")
+        found, connect = self._plan(request.model)
+        ledger: Ledger[T] = Ledger()
+        responses = Exchange(request, route=found, connect=connect, clock=self._clock, ledger=ledger).run()
+        if request.progress_callback is not None:
+            responses = reported(responses, request.progress_callback, self._clock)
+        return StructuredStream(responses, ledger)
+
+    async def route_structured(self, request: StreamingStructuredRequest[T]) -> T:
+        """Return the validated object that answers `request`.
+
+        Raises:
+            ConfigurationError: as `route_structured_streaming`.
+            StreamFailedError: the stream ended in another outcome than ``complete``; the class tells which, and
+                `outcome` holds what could be saved.
+        """
+        async with self.route_structured_streaming(request) as stream:
+            return await stream.result()
+
+    @property
+    def sync(self) -> SyncStructuredLLMService:
+        """The same service for callers without an event loop."""
+        return SyncStructuredLLMService(self, self._background)
+
+    async def aclose(self) -> None:
+        """Close every connection that was opened here, on all event loops; a later call opens new ones."""
+        await asyncio.to_thread(self._background.close)
+        await self._pool.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"StructuredLLMService(client={self._given!r})"
+
+    def _plan(self, model: str) -> tuple[Route, Connect]:
+        given = self._given
+        if given is not None:
+            found = self._route_of(given, model) if isinstance(given, SDKTransport) else route(model, self._providers)
+            return found, _always(given)
+        found = route(model, self._providers)
+        spec = found.spec
+        base_url, api_key = self._base_url(spec), self._api_key(spec)
+
+        def build() -> Transport:
+            return SDKTransport.build(provider=spec.name, base_url=base_url, api_key=api_key, clock=self._clock)
+
+        async def connect() -> Transport:
+            return await self._pool.get((spec.name, base_url, api_key), build)
+
+        return found, connect
+
+    def _route_of(self, given: SDKTransport, model: str) -> Route:
+        """A caller's client speaks to one provider: that at its base URL, or else that which the model's name says."""
+        spec = self._providers.get("azure") if given.is_azure else None
+        for row in self._providers.values():
+            if row.base_url and given.serves(row.base_url):
+                spec = row
+        prefix, slash, _ = model.partition("/")
+        if spec is None and slash and prefix in self._providers:
+            return route(model, self._providers)
+        if spec is None:
+            return route(f"openai/{model}", self._providers)
+        own = (spec.name, "openai") if given.is_azure else (spec.name,)
+        name = model.partition("/")[2] if prefix in own and slash else model
+        return Route(DIALECTS[spec.dialect](spec), name)
+
+    def _base_url(self, spec: ProviderSpec) -> str:
+        base_url = (os.environ.get(spec.base_url_env) if spec.base_url_env else None) or spec.base_url
+        if not base_url:
+            raise ConfigurationError(
+                f"no base URL for provider {spec.name!r}: set {spec.base_url_env or 'base_url in its ProviderSpec'}, "
+                "or give the service a client"
+            )
+        return base_url
+
+    def _api_key(self, spec: ProviderSpec) -> str:
+        named = [(f"api_keys[{spec.name!r}]", self._api_keys.get(spec.name, ""))]
+        named += [(name, os.environ.get(name, "")) for name in spec.key_env]
+        for source, key in named:
+            if key.strip():
+                return _checked(source, key.strip())
+        if spec.needs_key:
+            raise ConfigurationError(
+                f"no key for provider {spec.name!r}: set {' or '.join(spec.key_env)} in the environment, "
+                f"pass api_keys={{{spec.name!r}: ...}}, or give the service a client"
+            )
+        return "none"  # the SDK wants one; the provider does not
+
+
+def _always(transport: Transport) -> Connect:
+    async def connect() -> Transport:
+        return transport
+
+    return connect
+
+
+def _checked(source: str, key: str) -> str:
+    # HTTP would refuse it later, and quote it.
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise ConfigurationError(f"the key in {source} has a character that no HTTP header can carry: copy it again")
+    return key

@@ -1,0 +1,197 @@
+"""The facade for callers without an event loop: the one async path, run on a background event loop.
+
+Nothing is written twice here: each step of a stream is one step of the async stream, waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import weakref
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
+
+from .errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+    from types import TracebackType
+
+    from .request import StreamingStructuredRequest
+    from .response import Outcome, StreamingResponse
+    from .service import StructuredLLMService
+    from .stream import StructuredStream
+
+__all__ = ["SyncStructuredLLMService", "SyncStructuredStream"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_CLOSING = 5.0  # seconds that the background loop is given to close its connections
+
+
+class SyncStructuredLLMService:
+    """The service for code without an event loop; reached as ``service.sync``.
+
+    Its calls block the thread they are made in. The event loop behind them runs in a daemon thread that starts with the
+    first call and ends with `close`, with the service, or with the process. Any number of threads may call.
+    """
+
+    def __init__(self, service: StructuredLLMService, background: BackgroundLoop) -> None:
+        self._service = service
+        self._background = background
+
+    def route_structured_streaming(self, request: StreamingStructuredRequest[T]) -> SyncStructuredStream[T]:
+        """Return the stream of `request`, to be iterated; nothing is sent before.
+
+        Raises:
+            ConfigurationError: as `StructuredLLMService.route_structured_streaming`; or an event loop runs in this
+                thread, which the call would block.
+        """
+        _refuse_event_loop()
+        return SyncStructuredStream(self._service.route_structured_streaming(request), self._background)
+
+    def route_structured(self, request: StreamingStructuredRequest[T]) -> T:
+        """Return the validated object of `request`.
+
+        Raises:
+            StructStreamError: as `StructuredLLMService.route_structured`.
+            ConfigurationError: also where an event loop runs in this thread.
+        """
+        _refuse_event_loop()
+        return self._background.run(self._service.route_structured(request))
+
+    def close(self) -> None:
+        """Close the connections made here and end the background thread; a later call starts it again."""
+        self._background.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class SyncStructuredStream(Generic[T]):
+    """A stream for a ``for`` loop and a ``with`` block; see `StructuredStream`.
+
+    Leaving by ``break`` closes the connection when the stream is no longer referred to; a ``with`` block closes it for
+    sure. An interrupt from the keyboard closes it as well.
+    """
+
+    def __init__(self, stream: StructuredStream[T], background: BackgroundLoop) -> None:
+        self._stream = stream
+        self._background = background
+
+    @property
+    def outcome(self) -> Outcome[T] | None:
+        """How the stream ended; None before that."""
+        return self._stream.outcome
+
+    def result(self) -> T:
+        """Read the stream to its end and return the validated object.
+
+        Raises:
+            StructStreamError: the stream's own error, where it failed.
+        """
+        return self._background.run(self._stream.result())
+
+    def close(self) -> None:
+        """Close the connection, if it is open."""
+        self._background.run(self._stream.aclose())
+
+    def __iter__(self) -> Iterator[StreamingResponse[T]]:
+        return self
+
+    def __next__(self) -> StreamingResponse[T]:
+        try:
+            step = self._background.run(_step(self._stream))
+        except KeyboardInterrupt:
+            self.close()
+            raise
+        if step is None:
+            raise StopIteration
+        return step
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+async def _step(stream: StructuredStream[T]) -> StreamingResponse[T] | None:
+    # StopAsyncIteration would not survive the way through a future.
+    return await anext(stream, None)
+
+
+def _refuse_event_loop() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise ConfigurationError(
+        "service.sync blocks, and an event loop runs in this thread: use `async for` and `await` on the service "
+        "itself, or call service.sync in another thread (asyncio.to_thread)"
+    )
+
+
+class BackgroundLoop:
+    """An event loop in a daemon thread, started on first use and anew after a fork or a close."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: Callable[[], object] | None = None
+        self._pid = 0
+
+    def run(self, coroutine: Coroutine[object, object, R]) -> R:
+        """Wait for `coroutine`; whatever ends the wait ends the coroutine."""
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._running())
+        try:
+            return future.result()
+        except BaseException:  # an interrupt from the keyboard among them
+            future.cancel()
+            raise
+
+    def close(self) -> None:
+        """End the thread once everything that runs in it has been cancelled and closed."""
+        with self._lock:
+            if self._stop is not None and self._pid == os.getpid():
+                self._stop()
+            self._loop = self._stop = None
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None or self._pid != os.getpid():
+                self._loop = self._start()
+                self._pid = os.getpid()
+            return self._loop
+
+    def _start(self) -> asyncio.AbstractEventLoop:
+        started: Future[asyncio.AbstractEventLoop] = Future()
+        thread = threading.Thread(target=_live, args=(started,), name="structstream", daemon=True)
+        thread.start()
+        loop = started.result()
+        # Neither thread nor finalizer refers to this object: it ends with the service, or with the process.
+        self._stop = weakref.finalize(self, _end, loop, thread)
+        return loop
+
+
+def _live(started: Future[asyncio.AbstractEventLoop]) -> None:
+    """Run a loop until it is stopped, then close as `asyncio.run` does: tasks, generators, connections."""
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        loop.call_soon(started.set_result, loop)
+        loop.run_forever()
+
+
+def _end(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
+    loop.call_soon_threadsafe(loop.stop)
+    if thread is not threading.current_thread():
+        thread.join(_CLOSING)

@@ -9,7 +9,7 @@ from ..text import TextBuffer, render_path
 from .builder import UNBOUNDED, Builder
 from .nodes import ABSENT, Node, TextNode
 from .schema import ArrayPart, RecordPart
-from .view import Place, view_of
+from .view import OpenPath, view_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,13 +47,13 @@ class Moment:
             builder.closings = []
         self._hidden = builder.hidden
         self._closings: Sequence[Closing] = closings if closings else ()
-        self._path: list[Node | TextNode] | None = None
+        self._path: OpenPath | None = None
         self._snapshot: object = ABSENT
 
-    def _open_path(self) -> list[Node | TextNode]:
+    def _open_path(self) -> OpenPath:
         """The open places from the root inwards."""
         if self._path is None:
-            path: list[Node | TextNode] = []
+            path: OpenPath = []
             node: Node | TextNode | None = self._leaf
             while node is not None:
                 path.append(node)
@@ -67,7 +67,7 @@ class Moment:
         if self._snapshot is ABSENT:
             path = self._open_path()
             if len(path) > 1:
-                self._snapshot = view_of(Place(path, 1, self._length))
+                self._snapshot = view_of(path, 1, self._length)
             else:
                 root = path[0]
                 shown = isinstance(root, Node) and self._length and not self._hidden

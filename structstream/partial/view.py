@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast, overload
 
 from pydantic import BaseModel, RootModel
 from pydantic_core import core_schema, to_jsonable_python
@@ -22,7 +22,7 @@ from .schema import ArrayPart, MappingPart, RecordPart, Shape, shape_of
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 
-__all__ = ["ListView", "MappingView", "Partial", "Place", "view_of"]
+__all__ = ["ListView", "MappingView", "OpenPath", "Partial", "view_of"]
 
 T = TypeVar("T")
 
@@ -30,38 +30,30 @@ T = TypeVar("T")
 _WHITESPACE = "\t\n\x0b\x0c\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
 
 
-class Place(NamedTuple):
-    """An open place at a moment: the open path, how deep in it this is, and the length of its innermost."""
-
-    path: list[Node | TextNode]
-    depth: int
-    length: int
-
-    @property
-    def closed(self) -> int:
-        """How many entries had closed."""
-        return self.path[self.depth + 1].pos if self.depth + 1 < len(self.path) else self.length
-
-    def inner(self) -> Place | None:
-        """The open place within this one; None for the innermost."""
-        return self._replace(depth=self.depth + 1) if self.depth + 1 < len(self.path) else None
+OpenPath = list["Node | TextNode"]
+"""The open places of a moment, from the root inwards."""
 
 
-def view_of(place: Place) -> Any:  # Any: reads as its shape's type
-    """What an open place shows."""
-    node = place.path[place.depth]
+def view_of(path: OpenPath, depth: int, length: int) -> Any:  # Any: reads as its shape's type
+    """What the place at `depth` of an open path shows, where the innermost place has `length` entries or characters."""
+    node = path[depth]
     shape = node.shape
     view: Any  # as above
     if isinstance(node, TextNode):
-        view = node.buffer.slice(0, place.length)
+        view = node.buffer.slice(0, length)
         if shape.text is not None and shape.text.strip:
             view = view.strip(_WHITESPACE)
-    elif isinstance(node.part, ArrayPart):
-        view = ListView(node, place)
-    elif isinstance(node.part, MappingPart) or node.part.is_mapping:
-        view = MappingView(node, place)
     else:
-        view = partial_class(node.part.cls)._of(node, place)
+        part = node.part
+        view_class: type[View]
+        if isinstance(part, ArrayPart):
+            view_class = ListView
+        elif isinstance(part, MappingPart) or part.is_mapping:
+            view_class = MappingView
+        else:
+            view_class = partial_class(part.cls)
+        view = view_class.__new__(view_class)
+        view._attach(node, path, depth, length)
     if shape.root_model is not None:
         return cast("type[RootPartial[Any]]", partial_class(shape.root_model))._of_root(view)
     return view
@@ -70,31 +62,28 @@ def view_of(place: Place) -> Any:  # Any: reads as its shape's type
 class View:
     """What all views of an open container share: its closed entries and its open one."""
 
-    __slots__ = ("_inner", "_node", "_place")
+    __slots__ = ("_closed", "_depth", "_has_open", "_inner", "_length", "_node", "_path")
 
-    _node: Node
-    _place: Place
-    _inner: Any  # Any: a view, made when looked at
-
-    def _attach(self, node: Node, place: Place) -> None:
+    def _attach(self, node: Node, path: OpenPath, depth: int, length: int) -> None:
         self._node = node
-        self._place = place
-        self._inner = ABSENT
+        self._path = path
+        self._depth = depth
+        self._length = length
+        self._has_open = depth + 1 < len(path)
+        self._closed = path[depth + 1].pos if self._has_open else length
+        self._inner: Any = ABSENT  # Any: the view of the open entry, made when looked at
 
     def _at(self, pos: int) -> Any:  # Any: as its shape's type
         """The value of an entry; ABSENT where it shows nothing."""
-        place = self._place
-        if pos < place.closed:
+        if pos < self._closed:
             return self._node.values[pos]
-        if self._inner is ABSENT:
-            inner = place.inner()
-            if inner is not None:
-                self._inner = view_of(inner)
+        if self._inner is ABSENT and self._has_open:
+            self._inner = view_of(self._path, self._depth + 1, self._length)
         return self._inner
 
     def _find(self, name: object) -> int | None:
         """Which entry `name` is; None where it is not there."""
-        return self._node.entry(name, self._place.closed)
+        return self._node.entry(name, self._closed)
 
     def _shape(self, pos: int) -> Shape:
         node = self._node
@@ -108,17 +97,15 @@ class View:
 
     def _visible(self) -> Iterator[tuple[Any, int]]:  # Any: a name of the node's own kind
         """The names that show something, each once, with its entry."""
-        place = self._place
-        last = place.closed + (place.inner() is not None)
         names = self._node.names
-        for pos in range(last):
+        for pos in range(self._closed + self._has_open):
             name = pos if names is None else names[pos]
             if self._at(pos) is not ABSENT and (names is None or self._find(name) == pos):
                 yield name, pos
 
     def _dumped(self, pos: int, options: Mapping[str, Any]) -> Any:  # Any: plain data
         value = self._at(pos)
-        if pos < self._place.closed:
+        if pos < self._closed:
             return None if value is ABSENT else self._shape(pos).serializer.to_python(value, **options)
         return value._dump(options) if isinstance(value, View) else value
 
@@ -132,7 +119,7 @@ class View:
         if pos is None:
             return False
         value = self._at(pos)
-        if value is not ABSENT and pos < self._place.closed:
+        if value is not ABSENT and pos < self._closed:
             return _exists(value, path[1:])
         return isinstance(value, View) and value._is_complete(path[1:])
 
@@ -172,11 +159,8 @@ class ListView(View, Sequence[Any]):  # Any: items are of the list's own type
 
     __slots__ = ()
 
-    def __init__(self, node: Node, place: Place) -> None:
-        self._attach(node, place)
-
     def __len__(self) -> int:
-        return self._place.closed + (self._place.inner() is not None)
+        return self._closed + self._has_open
 
     @overload
     def __getitem__(self, index: int) -> Any: ...
@@ -218,9 +202,6 @@ class MappingView(View, Mapping[Any, Any]):  # Any: keys and values are of the m
 
     __slots__ = ()
 
-    def __init__(self, node: Node, place: Place) -> None:
-        self._attach(node, place)
-
     def _find(self, name: object) -> int | None:
         pos = super()._find(name)
         if pos is None and isinstance(name, str):
@@ -241,8 +222,7 @@ class MappingView(View, Mapping[Any, Any]):  # Any: keys and values are of the m
 
     def __len__(self) -> int:
         if not self._node.repeated:
-            place = self._place
-            return place.closed + (place.inner() is not None)
+            return self._closed + self._has_open
         return sum(1 for _ in self._visible())
 
     def _dump(self, options: Mapping[str, Any]) -> dict[Any, Any]:
@@ -287,12 +267,6 @@ class Partial(View, Generic[T]):
 
         def __class_getitem__(cls, item: Any) -> Any:  # Any: a class gives its partial, a type variable an alias
             return partial_class(item) if isinstance(item, type) else super().__class_getitem__(item)
-
-    @classmethod
-    def _of(cls, node: Node, place: Place) -> Partial[T]:
-        view = cls.__new__(cls)
-        view._attach(node, place)
-        return view
 
     def _get(self, name: str) -> Any:  # Any: as the field's type
         pos = self._find(name)

@@ -138,7 +138,7 @@ class SDKTransport:
                 request.path,
                 cast_to=httpx2.Response,
                 body=request.body,
-                options={"headers": {**_RAW, **request.headers}, "timeout": timeout, "max_retries": 0},
+                options={"headers": self._named(request.headers), "timeout": timeout, "max_retries": 0},
             )
         except APIStatusError as error:
             return _WholeAnswer(error.status_code, _headers(error.response), error.response.content)
@@ -163,6 +163,12 @@ class SDKTransport:
         self._fail(
             error, ConnectionFailedError(f"the connection broke: {self._sentence(error)}", provider=self._provider)
         )
+
+    def _named(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """Write each name as the SDK does: it adds what is spelled otherwise to its own, instead of replacing that."""
+        spelled = {name.lower(): name for name in ("Authorization", *self._client.default_headers)}
+        ours = {**_RAW, **{name.lower(): value for name, value in headers.items()}}
+        return {spelled.get(name, name): value for name, value in ours.items()}
 
     def _unsent(self, error: Exception, connect_timeout: float | None, elapsed: float) -> StructStreamError:
         chain = list(_chain(error))

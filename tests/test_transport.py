@@ -25,7 +25,8 @@ from tests.rawserver import EVENT_STREAM, RawServer, http_head, raw_server
 pytestmark = pytest.mark.anyio
 
 KEY = "sk-planted-0123456789abcdefghij"
-REQUEST = HTTPRequest("POST", "/chat/completions", {"x-extra": "1"}, {"model": "gpt-4o", "stream": True, "a": "é"})
+HEADERS = {"x-extra": "1", "accept": "text/event-stream", "content-type": "application/json"}
+REQUEST = HTTPRequest("POST", "/chat/completions", HEADERS, {"model": "gpt-4o", "stream": True, "a": "é"})
 BODY = b'data: {"a": 1}\n\ndata: [DONE]\n\n'
 
 Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
@@ -100,6 +101,7 @@ async def test_the_body_arrives_as_it_was_sent(make_client: Client) -> None:
         await answer.aclose()
         head, body = server.requests[0].split(b"\r\n\r\n", 1)
         assert b"x-extra: 1" in head.lower()
+        assert head.lower().count(b"application/json") == head.lower().count(b"text/event-stream") == 1
         assert b"accept-encoding: identity" in head.lower()
         assert httpx2.Response(200, content=body).json() == REQUEST.body
 

@@ -83,7 +83,8 @@ __all__ = [
 _SECRET = re.compile(
     r"""(?:sk|pk|rk|gsk|xai|pplx|hf|key|api[-_]key|AIza|AKIA)[-_]?[A-Za-z0-9*][A-Za-z0-9_\-*.]{10,}
     |(?i:bearer|basic)\s+[A-Za-z0-9._~+/=\-]{6,}
-    |(?i:(?:x-)?api[-_]?key|authorization|token|secret|password)["']?\s*[:=]\s*["']?[^\s"',;&}]{4,}""",
+    |(?i:(?:x-)?api[-_]?key|authorization|token|secret|password)["']?\s*[:=]\s*["']?
+     (?i:(?:bearer|basic)\s+)?[^\s"',;&}]{4,}""",
     re.VERBOSE,
 )
 
@@ -137,7 +138,9 @@ class SSEError(DecodeError):
     """
 
     def __init__(self, bound: str, limit: int) -> None:
-        super().__init__(f"event stream: more than {bound}={limit} bytes without an end; raise the bound if this is meant")
+        super().__init__(
+            f"event stream: more than {bound}={limit} bytes without an end; raise the bound if this is meant"
+        )
         self.bound = bound
         self.limit = limit
 
@@ -193,7 +196,7 @@ class ProtocolError(DecodeError):
 
     def __init__(self, message: str, *, provider: str, event: str = "") -> None:
         self.provider = provider
-        self.event = scrub(event[:200])
+        self.event = scrub(event[:400])[:200]  # a key that is cut in two is not recognised
         super().__init__(f"{provider}: {message}" + (f": {self.event!r}" if self.event else ""))
 
 
@@ -322,7 +325,12 @@ class ProviderError(StreamFailedError):
         self.retry_after = retry_after
         facts = [
             f"{name} {value}"
-            for name, value in (("status", status), ("code", code), ("request", request_id), ("retry after", retry_after))
+            for name, value in (
+                ("status", status),
+                ("code", code),
+                ("request", request_id),
+                ("retry after", retry_after),
+            )
             if value is not None
         ]
         super().__init__(f"{provider}: {self.message}" + (f" ({', '.join(facts)})" if facts else ""))

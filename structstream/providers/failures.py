@@ -28,6 +28,7 @@ from structstream.errors import (
     RateLimitedError,
     ServerError,
     UnexpectedResponseError,
+    scrub,
 )
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def stream_failure(provider: str, value: JSONValue) -> ProviderError:
     >>> type(stream_failure("groq", {"error": {"message": "busy", "code": "rate_limit_exceeded"}})).__name__
     'RateLimitedError'
     """
-    facts = _facts(value) or _Facts(str(value)[:_LONGEST_MESSAGE] or "an error without a word")
+    facts = _facts(value) or _Facts(_short(str(value)) or "an error without a word")
     return _class(facts, facts.status)(
         facts.message,
         provider=provider,
@@ -212,7 +213,7 @@ def _facts(value: JSONValue) -> _Facts | None:
         numbers.append(int(code))
     named = code if code not in (None, "") else kind
     return _Facts(
-        message[:_LONGEST_MESSAGE] or "an error without a word",
+        _short(message) or "an error without a word",
         code=None if named in (None, "") else str(named),
         kind=kind if isinstance(kind, str) else "",
         status=next((n for n in numbers if 400 <= n < 600), None),
@@ -223,6 +224,10 @@ def _text(value: JSONValue) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
+def _short(text: str) -> str:
+    return scrub(text[: 4 * _LONGEST_MESSAGE])[:_LONGEST_MESSAGE]  # in this order: half a key is not recognised
+
+
 def _sentence(status: int, headers: Mapping[str, str], body: bytes) -> str:
     text = body[: 4 * _LONGEST_MESSAGE].decode("utf-8", "replace").strip()
     kind = headers.get("content-type", "").partition(";")[0]
@@ -230,9 +235,9 @@ def _sentence(status: int, headers: Mapping[str, str], body: bytes) -> str:
         return f"HTTP {status} without a body"
     title = re.search(r"<title[^>]*>\s*(.*?)\s*</title>", text, re.IGNORECASE | re.DOTALL)
     if title:
-        return f"expected JSON, found an HTML page: {title[1][:_LONGEST_MESSAGE]}"
+        return f"expected JSON, found an HTML page: {_short(title[1])}"
     found = f" of type {kind}" if kind else ""
-    return f"expected JSON or an event stream, found a body{found}: {text[:_LONGEST_MESSAGE]}"
+    return f"expected JSON or an event stream, found a body{found}: {_short(text)}"
 
 
 def _request_id(headers: Mapping[str, str], value: JSONValue) -> str | None:

@@ -248,7 +248,11 @@ class OpenAIChatDecoder:
             out.append(Started(*words))
 
     def _choices(self, choices: JSONValue, out: list[ProviderEvent]) -> None:
-        for choice in self._items(choices, "choices"):
+        if not isinstance(choices, list):
+            raise self._wrong("choices", choices)
+        for choice in choices:
+            if not isinstance(choice, dict):
+                raise self._wrong("a choice", choice)
             number = choice.get("index") or 0
             delta = choice.get("delta")
             if delta is None:  # a whole answer has a message instead
@@ -281,20 +285,19 @@ class OpenAIChatDecoder:
     def _reasoning_content(self, value: JSONValue, number: int, out: list[ProviderEvent]) -> None:
         self._think("reasoning_content", value, number, out)
 
-    def _think(self, key: str, value: JSONValue, number: int, out: list[ProviderEvent]) -> None:
-        self._thinking = self._thinking or key
-        if self._thinking != key:
-            return
-        parts = [value] if isinstance(value, str) else [part.get("text") or "" for part in self._items(value, key)]
-        text = "".join(self._text(part, key) for part in parts)
-        if text:
-            out.append(ThinkingDelta(text, "", number))
-
     def _reasoning_details(self, details: JSONValue, number: int, out: list[ProviderEvent]) -> None:
         for detail in self._items(details, "reasoning_details"):
+            self._think("reasoning_details", detail.get("text") or detail.get("summary") or "", number, out)
             signature = detail.get("signature")
             if isinstance(signature, str) and signature:
                 out.append(ThinkingDelta("", signature, number))
+
+    def _think(self, key: str, value: JSONValue, number: int, out: list[ProviderEvent]) -> None:
+        parts = [value] if isinstance(value, str) else [part.get("text") or "" for part in self._items(value, key)]
+        text = "".join(self._text(part, key) for part in parts)
+        self._thinking = self._thinking or (key if text else "")
+        if text and self._thinking == key:
+            out.append(ThinkingDelta(text, "", number))
 
     def _refusal(self, refusal: JSONValue, number: int, out: list[ProviderEvent]) -> None:
         out.append(RefusalDelta(self._text(refusal, "refusal"), number))

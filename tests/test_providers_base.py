@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+
+from structstream.errors import ProtocolError
+from structstream.providers import ROUTES, Provider, ProviderDecoder, route
+from structstream.providers.base import parse_object
+
+
+def test_an_object_is_parsed_from_text_and_bytes() -> None:
+    assert parse_object('{"a": "ü"}', "p") == parse_object('{"a": "ü"}'.encode(), "p") == {"a": "ü"}
+
+
+@pytest.mark.parametrize("data", ["", "{", "[1]", "null", '{"a": 1} x', "\ud800"])
+def test_anything_else_is_a_protocol_error_that_shows_its_start(data: str) -> None:
+    with pytest.raises(ProtocolError, match=r"^p: not ") as caught:
+        parse_object(data, "p")
+    assert caught.value.provider == "p"
+    assert len(caught.value.event) <= 200
+
+
+def test_a_key_in_an_event_is_not_shown() -> None:
+    with pytest.raises(ProtocolError) as caught:
+        parse_object("sk-abcdefghijklmnopqrst", "p")
+    assert "abcdefgh" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", sorted(ROUTES))
+def test_every_row_gives_a_provider(name: str) -> None:
+    provider: Provider = route(f"{name}/m").provider
+    decoder: ProviderDecoder = provider.decoder()
+    assert provider.spec.name == name
+    assert decoder.close() == []
+    assert provider.decoder() is not decoder

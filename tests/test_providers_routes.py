@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from structstream.errors import ConfigurationError
+from structstream.providers import ROUTES, ProviderSpec, resolve_mode, route
+from structstream.request import Mode, StreamingStructuredRequest
+
+
+class Flat(BaseModel):
+    name: str
+
+
+def request(response_model: Any = Flat, mode: Mode = "auto") -> StreamingStructuredRequest[Any]:  # Any: any type
+    return StreamingStructuredRequest(response_model=response_model, model="x/y", prompt="?", mode=mode)
+
+
+@pytest.mark.parametrize(
+    ("model", "provider", "name"),
+    [
+        ("openai/gpt-4o", "openai", "gpt-4o"),
+        ("openrouter/meta-llama/llama-3.1-8b:free", "openrouter", "meta-llama/llama-3.1-8b:free"),
+        ("groq/openai/gpt-oss-120b", "groq", "openai/gpt-oss-120b"),
+        ("simulated/any", "simulated", "any"),
+        ("azure/my-deployment", "azure", "my-deployment"),
+        ("gpt-4o-mini", "openai", "gpt-4o-mini"),
+        ("o1", "openai", "o1"),
+        ("o3-mini", "openai", "o3-mini"),
+        ("o4-mini-2025-04-16", "openai", "o4-mini-2025-04-16"),
+        ("ft:gpt-4o:me::id", "openai", "ft:gpt-4o:me::id"),
+        (" openai/gpt-4o ", "openai", "gpt-4o"),
+    ],
+)
+def test_routes(model: str, provider: str, name: str) -> None:
+    found = route(model)
+    assert (found.spec.name, found.model) == (provider, name)
+
+
+@pytest.mark.parametrize("model", ["nobody/x", "llama3", "openai/", "/gpt-4o", "", "o11y", "meta-llama/Llama-3"])
+def test_an_unknown_model_is_refused_with_the_names_that_there_are(model: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"write provider/model, with one of alibaba, azure, .*, xai$"):
+        route(model)
+
+
+def test_a_caller_may_add_rows_and_a_default() -> None:
+    rows = {**ROUTES, "mine": ProviderSpec(name="mine", base_url="http://localhost:1/v1")}
+    assert route("mine/a/b", rows).model == "a/b"
+    assert route("llama3", rows, default="mine").spec.name == "mine"
+    assert route("gpt-4o", rows, default="mine").spec.name == "openai"
+
+
+@pytest.mark.parametrize(
+    ("model", "response_model", "mode"),
+    [
+        ("openai/gpt-4o", Flat, "native"),
+        ("openai/gpt-4o", list[Flat], "native"),
+        ("openai/gpt-4o", dict[str, int], "tool"),
+        ("openai/gpt-4-turbo", Flat, "tool"),
+        ("openai/gpt-4", Flat, "tool"),
+        ("openai/gpt-4.1", Flat, "native"),
+        ("openai/gpt-3.5-turbo", Flat, "tool"),
+        ("openai/gpt-4o-2024-05-13", Flat, "tool"),
+        ("openai/gpt-4o-2024-08-06", Flat, "native"),
+        ("vllm/x", dict[str, int], "native"),
+        ("simulated/x", Any, "native"),
+        ("perplexity/sonar", dict[str, int], "prompted"),
+        ("deepseek/deepseek-chat", Flat, "tool"),
+        ("deepseek/deepseek-reasoner", Flat, "prompted"),
+        ("groq/openai/gpt-oss-20b", Flat, "native"),
+        ("groq/llama-3.3-70b-versatile", Flat, "tool"),
+    ],
+)
+def test_auto_takes_the_strictest_that_provider_model_and_schema_allow(
+    model: str, response_model: object, mode: str
+) -> None:
+    assert route(model).mode(request(response_model)) == mode
+
+
+@pytest.mark.parametrize("mode", ["native", "tool", "prompted"])
+def test_a_named_mode_is_taken(mode: Mode) -> None:
+    assert resolve_mode(request(mode=mode), ROUTES["openai"], "gpt-4o") == mode
+
+
+def test_a_mode_that_cannot_be_had_is_refused_with_those_that_can() -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"deepseek/deepseek-chat cannot do mode='native'; .* auto, tool, prompted"
+    ):
+        route("deepseek/deepseek-chat").mode(request(mode="native"))
+
+
+def test_native_by_name_with_a_schema_that_cannot_be_said_is_refused_when_encoding() -> None:
+    with pytest.raises(ConfigurationError, match="a mapping with free keys"):
+        route("openai/gpt-4o").encode(request(dict[str, int], "native"))
+
+
+def test_a_route_encodes_in_its_mode() -> None:
+    assert "tools" in route("openai/gpt-4-turbo").encode(request()).body
+    assert "response_format" in route("openai/gpt-4o").encode(request()).body

@@ -72,57 +72,76 @@ class Watchdog:
     """Bounds one await after another by deadlines, with one timer for all of them.
 
     An await is guarded by ``with watchdog.until(when): await …``. When `when` passes, the await is cancelled and the
-    block raises `DeadlinePassed`; a cancellation from outside stays a cancellation. Moving the deadline later costs no
-    timer: the one that stands looks again when it fires. Only the guarded await is ever cancelled, never what the
-    caller does between two of them. One task at a time.
+    block raises `DeadlinePassed`; a cancellation from outside stays a cancellation. A loop of many awaits stands in one
+    ``with watchdog:`` and puts each between `wait` and `rest`, which costs less.
+
+    Moving the deadline later costs no timer: the one that stands looks again when it fires. Only the guarded await is
+    ever cancelled, never what is done between two of them. One task at a time, and one event loop.
     """
 
-    __slots__ = ("_cancels", "_clock", "_deadline", "_fired", "_interrupted", "_task", "_timer", "_timer_at")
+    __slots__ = ("_cancels", "_clock", "_deadline", "_fired", "_interrupted", "_loop", "_task", "_timer", "_timer_at")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._deadline = 0.0
         self._task: asyncio.Task[object] | None = None  # the task that waits now
         self._cancels = 0  # how many cancellations it had been asked for when it began to wait
         self._fired = False
         self._interrupted = False
         self._timer: Timer | None = None
-        self._timer_at = 0.0
+        self._timer_at = inf
 
     def until(self, when: float) -> Watchdog:
-        """Return the guard of one await; infinity for no deadline.
+        """Return the guard of one await; see `wait`."""
+        self.wait(when)
+        return self
+
+    def wait(self, when: float) -> None:
+        """Guard what this task awaits next, until `rest`.
+
+        Args:
+            when: the deadline on the clock; infinity for none.
 
         Raises:
-            DeadlinePassed: `when` has passed already, or passes before the block ends.
-            Interrupted: `interrupt` was called already, or is called before the block ends.
+            DeadlinePassed: `when` has passed already, or passes before `rest`.
+            Interrupted: `interrupt` was called already, or is called before `rest`.
         """
         if self._interrupted:
             raise Interrupted
         if when <= self._clock.now():
             raise DeadlinePassed
         self._deadline = when
-        if (self._timer is None or when < self._timer_at) and when < inf:
+        if when < self._timer_at:
             self._set(when)
-        return self
-
-    def __enter__(self) -> None:
-        self._fired = False
-        task = self._task = asyncio.current_task()
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        task = self._task = asyncio.current_task(self._loop)
         if task is not None:
             self._cancels = task.cancelling()
+
+    def rest(self) -> None:
+        """End the guard of an await that came to its end."""
+        if self._fired and self._task is not None:  # too late: the awaited code kept the cancellation to itself
+            self._fired = False
+            self._task.uncancel()
+        self._task = None
+
+    def __enter__(self) -> None:
+        pass
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        task, self._task = self._task, None
-        if not self._fired or task is None:
-            return
+        task, fired = self._task, self._fired
+        self.rest()
         # As asyncio.timeout does it: our own cancellation becomes the deadline, one from outside goes on. What the
         # awaited code made of ours (an HTTP library has its own words for it) is the deadline as well.
         if (
-            task.uncancel() <= self._cancels
-            and kind is not None
-            and issubclass(kind, asyncio.CancelledError | Exception)
+            fired
+            and task is not None
+            and task.cancelling() <= self._cancels
+            and isinstance(error, asyncio.CancelledError | Exception)
         ):
             raise (Interrupted if self._interrupted else DeadlinePassed) from error
 
@@ -145,6 +164,7 @@ class Watchdog:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+            self._timer_at = inf
 
     def _set(self, when: float) -> None:
         self.close()
@@ -153,6 +173,7 @@ class Watchdog:
 
     def _look(self) -> None:
         self._timer = None
+        self._timer_at = inf
         if self._task is None or self._fired or self._deadline == inf:
             return  # nobody waits: the next wait sets its own timer
         if self._deadline > self._clock.now():

@@ -132,23 +132,25 @@ class Exchange(Generic[T]):
     async def run(self) -> AsyncGenerator[StreamingResponse[T], None]:
         """Yield each step; the last one carries the outcome. Leaving at any point closes the connection."""
         self._begin()
-        decoder = self._decoder
+        decoder, watchdog = self._decoder, self._watchdog
         error: StructStreamError | None = None
         try:
             try:
                 body = await self._open()
                 if self._request.enable_streaming:
                     data = await self._first(body)
-                    while data:
-                        responses = decoder.feed(data)
-                        if self._first_partial is None:
-                            self._note_first_partial(responses)
-                        for response in responses:
-                            yield response
-                        if decoder.done:
-                            break
-                        with self._watchdog.until(self._deadline()):
+                    with watchdog:
+                        while data:
+                            responses = decoder.feed(data)
+                            if self._first_partial is None:
+                                self._note_first_partial(responses)
+                            for response in responses:
+                                yield response
+                            if decoder.done:
+                                break
+                            watchdog.wait(self._deadline())
                             data = await anext(body, b"")
+                            watchdog.rest()
                 else:
                     decoder.feed_whole(await self._whole(body))
             except DeadlinePassed:
@@ -208,8 +210,9 @@ class Exchange(Generic[T]):
             self._decoder.feed(data)  # comments that keep the connection alive: they are no answer yet
 
     def _deadline(self) -> float:
-        self._asked = self._clock.now()
-        return min(self._asked + self._between, self._total_at)
+        self._asked = now = self._clock.now()
+        at = now + self._between
+        return min(at, self._total_at)
 
     async def _whole(self, body: AsyncIterator[bytes]) -> bytes:
         whole = await self._collect(body, b"", MAX_WHOLE_BODY)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from .providers import Route
     from .request import StreamingStructuredRequest
     from .response import Outcome, StreamingResponse
-    from .transport import Answer, Transport
+    from .transport import HTTPAnswer, Transport
 
 __all__ = ["Connect", "Exchange", "Ledger"]
 
@@ -111,6 +111,7 @@ class Exchange(Generic[T]):
         self._decoder: StreamDecoder[T] = StreamDecoder(
             request.response_model,
             route.provider.decoder(),
+            tool=self._mode == "tool",
             lenient=self._mode == "prompted",
             wrap_key=wrap_key(request.response_model),
             cadence=request.cadence,
@@ -120,7 +121,7 @@ class Exchange(Generic[T]):
             attempt=self._number,
         )
         self._watchdog = Watchdog(clock)
-        self._answer: Answer | None = None
+        self._answer: HTTPAnswer | None = None
         self._headers: Mapping[str, str] = {}
         self._between = inf if request.timeouts.between_tokens is None else request.timeouts.between_tokens
         self._began = self._asked = 0.0  # when the call began; when the read that is under way was asked for
@@ -152,7 +153,7 @@ class Exchange(Generic[T]):
                             data = await anext(body, b"")
                             watchdog.rest()
                 else:
-                    decoder.feed_whole(await self._whole(body))
+                    decoder.feed_events(self._route.provider.whole(await self._whole(body)))
             except DeadlinePassed:
                 error = self._late()
             except Interrupted:
@@ -297,7 +298,7 @@ class Exchange(Generic[T]):
             self._ledger.watchdog = None
             self._ledger.ended.set()
 
-    async def _finish(self, answer: Answer, guard: Watchdog) -> None:
+    async def _finish(self, answer: HTTPAnswer, guard: Watchdog) -> None:
         try:
             if self._said_all:
                 await self._drain(answer, guard)
@@ -305,7 +306,7 @@ class Exchange(Generic[T]):
             with guard.until(self._clock.now() + CLOSING):
                 await answer.aclose()
 
-    async def _drain(self, answer: Answer, guard: Watchdog) -> None:
+    async def _drain(self, answer: HTTPAnswer, guard: Watchdog) -> None:
         """Read the end of the body, which follows at once as a rule: then the connection can be used again."""
         body = aiter(answer)
         with suppress(DeadlinePassed, StructStreamError):

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from .clock import Clock
     from .request import HTTPRequest
 
-__all__ = ["Answer", "SDKTransport", "Transport"]
+__all__ = ["HTTPAnswer", "SDKTransport", "Transport"]
 
 
-class Answer(Protocol):
+class HTTPAnswer(Protocol):
     """An HTTP answer whose body is still arriving.
 
     Attributes:
@@ -54,7 +54,7 @@ class Answer(Protocol):
 class Transport(Protocol):
     """Sends one request."""
 
-    async def stream(self, request: HTTPRequest, *, connect_timeout: float | None = None) -> Answer:
+    async def stream(self, request: HTTPRequest, *, connect_timeout: float | None = None) -> HTTPAnswer:
         """Send `request` and return the answer, of whatever status, as soon as its headers are there.
 
         Args:
@@ -125,7 +125,7 @@ class SDKTransport:
             client.organization = client.project = None
         return cls(client, provider=provider, owned=True, clock=clock)
 
-    async def stream(self, request: HTTPRequest, *, connect_timeout: float | None = None) -> Answer:
+    async def stream(self, request: HTTPRequest, *, connect_timeout: float | None = None) -> HTTPAnswer:
         """Send `request`; see `Transport.stream`."""
         import httpx2
         from openai import APIStatusError

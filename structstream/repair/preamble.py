@@ -141,7 +141,7 @@ class Preamble:
 
     def _in_language(self, text: str, i: int) -> int:
         """Read the word behind a fence's ticks; a closing fence has none, and opens prose like one without language."""
-        end = end_of(_language, text, i)
+        end = end_of(_language, text, i) if self._name or text[i].isalpha() else i
         self._name += text[i : min(end, i + _MAX_NAME - len(self._name))]
         if end < len(text):
             self._foreign = self._name.lower() not in _JSON_LANGUAGES

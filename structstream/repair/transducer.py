@@ -54,6 +54,7 @@ class JSONRepair:
         starts: the brackets that may open the value: ``{`` for an object model, ``[`` for a list, or both; a bracket of
             the other kind before the value is prose.
         scalars: whether a string, a number or a literal may be the value as well. Prose before a scalar is not taken.
+            Without `starts` and `scalars`, any value is looked for.
         max_depth: containers within one another.
         max_number_length: characters of one number, literal or unquoted key.
 
@@ -66,6 +67,8 @@ class JSONRepair:
     ) -> None:
         self.salvaged = ""
         """After an error: the repaired text that stood before it in the `feed` that raised."""
+        if not (starts or scalars):
+            starts, scalars = "{[", True
         self._preamble = Preamble(starts=starts, scalars=scalars)
         self._wanted = "value" if scalars else {"{": "object", "[": "array"}.get(starts, "object or array")
         self._max_depth = max_depth
@@ -75,7 +78,7 @@ class JSONRepair:
         self._state = _VALUE
         self._out: list[str] = []
         self._tentative = False  # whether what was read since the preamble may still turn out to be prose
-        self._rejected: JSONSyntaxError | None = None  # why the first bracket that was prose was no value
+        self._rejected: JSONSyntaxError | None = None  # why the first place that looked like a value was none
         self._error: DecodeError | None = None
         # The open containers: how each closes, and the current key (None before it) or index.
         self._closers: list[str] = []
@@ -175,7 +178,8 @@ class JSONRepair:
 
     def _refuse(self, text: str, i: int, *, at: int | None = None, found: str = "") -> int:
         """Raise, or return to the prose, at `i`, where the value had not begun for certain."""
-        if self._rejected is None or not self._tentative:
+        began = self._state is not _VALUE  # or it was but a word of prose, where a scalar might have stood
+        if not self._tentative or (began and self._rejected is None):
             at = i if at is None else at
             path = self._rendered_path()
             error = self._position.syntax_error(text, at, self._state.expected, repr(found or text[i]), path)

@@ -32,10 +32,6 @@ class SSEDecoder:
     Args:
         max_line_bytes: the longest line that is taken, in bytes without its end.
         max_event_bytes: the most data of one event, in bytes, line feeds between its lines included.
-        dispatch_unterminated: what `close` does with an event that lacks its blank line. False discards it, as the
-            specification says. True dispatches it, last line included, as some providers end their streams so. The
-            stream may as well have been cut inside that line: who finds the event of `close` broken should take the
-            stream as cut, not as wrong.
 
     Raises:
         ConfigurationError: a bound is not positive.
@@ -60,7 +56,6 @@ class SSEDecoder:
         "_retry",
         "_safe",
         "_tail",
-        "dispatch_unterminated",
         "max_event_bytes",
         "max_line_bytes",
     )
@@ -70,14 +65,12 @@ class SSEDecoder:
         *,
         max_line_bytes: int = 16 * 2**20,
         max_event_bytes: int = 16 * 2**20,
-        dispatch_unterminated: bool = False,
     ) -> None:
         for name, bound in (("max_line_bytes", max_line_bytes), ("max_event_bytes", max_event_bytes)):
             if bound < 1:
                 raise ConfigurationError(f"{name} must be a positive number of bytes, not {bound!r}")
         self.max_line_bytes = max_line_bytes
         self.max_event_bytes = max_event_bytes
-        self.dispatch_unterminated = dispatch_unterminated
         self._safe = min(max_line_bytes, max_event_bytes)
         self._fresh = False  # nothing is pending: no line, no field, no half line end
         self._head: bytes | None = b""  # bytes that may be the start of a BOM; None once that is decided
@@ -116,8 +109,14 @@ class SSEDecoder:
                 data = data[1:]
         return self._read(data) if data else []
 
-    def close(self) -> list[ServerSentEvent]:
-        """Return what the end of the body completes: at most one event, none unless `dispatch_unterminated` is set.
+    def close(self, *, dispatch_unterminated: bool = False) -> list[ServerSentEvent]:
+        """Return what the end of the body completes: at most one event. Nothing is fed after it.
+
+        Args:
+            dispatch_unterminated: what becomes of an event that lacks its blank line. False discards it, as the
+                specification says. True dispatches it, last line included, as some providers end their streams so.
+                Where the body ends `mid_line` it may as well have been cut there: who then finds this event broken
+                should take the stream as cut, not as wrong.
 
         Raises:
             SSEError: a bound was passed.
@@ -125,7 +124,7 @@ class SSEDecoder:
         if self._passed is not None:
             raise SSEError(*self._passed)
         rest, self._head = self._head or b"", None
-        events = self._read(rest + b"\n\n") if self.dispatch_unterminated else []
+        events = self._read(rest + b"\n\n") if dispatch_unterminated else []
         self._drop()
         return events
 
@@ -133,6 +132,11 @@ class SSEDecoder:
     def last_event_id(self) -> str:
         """The last id that the stream named, to be sent as ``Last-Event-ID`` when it is taken up again."""
         return self._id
+
+    @property
+    def mid_line(self) -> bool:
+        """Whether the bytes so far end inside a line: then an event that `close` dispatches may have been cut."""
+        return bool(self._tail or self._head)
 
     def _without_bom(self, data: bytes) -> bytes:
         head = (self._head or b"") + data

@@ -4,7 +4,7 @@ import pytest
 
 from structstream.errors import ProtocolError
 from structstream.providers import ROUTES, Provider, ProviderDecoder, route
-from structstream.providers.base import parse_object
+from structstream.providers.base import parse_object, parse_object_with_halves
 
 
 def test_an_object_is_parsed_from_text_and_bytes() -> None:
@@ -17,6 +17,14 @@ def test_anything_else_is_a_protocol_error_that_shows_its_start(data: str) -> No
         parse_object(data, "p")
     assert caught.value.provider == "p"
     assert len(caught.value.event) <= 200
+
+
+def test_half_a_character_is_kept_only_where_there_is_one() -> None:
+    assert parse_object_with_halves(r'{"a": "\uDE00"}', "p") == {"a": "\ude00"}
+    assert parse_object_with_halves('{"a": 1', "p") is None
+    for data in (r'{"a": "\ud83d', r'["\ud83d"]', "[" * 100_000 + r'"\ud83d"'):
+        with pytest.raises(ProtocolError):
+            parse_object_with_halves(data, "p")
 
 
 def test_a_key_in_an_event_is_not_shown() -> None:

@@ -87,9 +87,11 @@ class Answer:
 
 
 def events_of(pieces: list[bytes]) -> list[ProviderEvent]:
-    sse, decoder = SSEDecoder(dispatch_unterminated=True), OpenAIChatDecoder("test")
+    sse, decoder = SSEDecoder(), OpenAIChatDecoder("test")
     events = [event for piece in pieces for event in sse.feed(piece)]
-    return [said for event in (*events, *sse.close()) for said in decoder.feed(event)] + decoder.close()
+    return [
+        said for event in (*events, *sse.close(dispatch_unterminated=True)) for said in decoder.feed(event)
+    ] + decoder.close()
 
 
 def read(pieces: list[bytes]) -> Answer:
@@ -552,6 +554,29 @@ def test_any_json_gives_events_or_a_protocol_error(chunks: list[JSON], event: st
             )
         except ProtocolError:
             pass
+
+
+def test_characters_that_are_cut_between_two_chunks_are_joined() -> None:
+    pieces = ["a\ud83d", "\ude00b", "", "\ude00", "c\ud83d", "d"]
+    texts = [
+        event.text for event in said(*(choice({"content": piece}) for piece in pieces)) if isinstance(event, TextDelta)
+    ]
+    assert "".join(texts) == "a😀b\ufffdc\ufffdd"
+    arguments = said(
+        call('"\ud83d', index=0, id="a", name="f"), call("\ud83d", index=1, name="g"), call('\ude00"', index=0)
+    )
+    assert [event for event in arguments if isinstance(event, ToolDelta)] == [
+        ToolDelta('"', 0, "a", "f"),
+        ToolDelta("", 1, "", "g"),
+        ToolDelta('😀"', 0),
+    ]
+    assert said(
+        choice({"refusal": "\ud83d", "reasoning": "\ud83d"}), choice({"refusal": "\ude00", "reasoning": "\ude00"})
+    ) == [
+        RefusalDelta(""),
+        RefusalDelta("😀"),
+        ThinkingDelta("😀"),
+    ]
 
 
 # Whole answers

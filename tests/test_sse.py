@@ -45,16 +45,14 @@ def reference(body: bytes, *, dispatch_unterminated: bool = False) -> list[Serve
     return events
 
 
-def decode(pieces: list[bytes], **options: Any) -> list[ServerSentEvent]:  # Any: the decoder's own arguments
-    decoder = SSEDecoder(**options)
+def decode(pieces: list[bytes], *, dispatch_unterminated: bool = False) -> list[ServerSentEvent]:
+    decoder = SSEDecoder()
     events = [event for piece in pieces for event in decoder.feed(piece)]
-    return events + decoder.close()
+    return events + decoder.close(dispatch_unterminated=dispatch_unterminated)
 
 
-def decode_to_the_error(
-    pieces: list[bytes], **options: Any
-) -> tuple[list[ServerSentEvent], str | None]:  # Any: as above
-    decoder = SSEDecoder(**options)
+def decode_to_the_error(pieces: list[bytes], **bounds: int) -> tuple[list[ServerSentEvent], str | None]:
+    decoder = SSEDecoder(**bounds)
     events: list[ServerSentEvent] = []
     try:
         for piece in pieces:
@@ -197,16 +195,16 @@ def test_a_passed_bound_is_named_and_stays_passed() -> None:
 
 
 def test_the_end_can_pass_the_bound_too() -> None:
-    decoder = SSEDecoder(max_event_bytes=8, dispatch_unterminated=True)
+    decoder = SSEDecoder(max_event_bytes=8)
     assert decoder.feed(b"data: 1234\ndata: 12345") == []
     with pytest.raises(SSEError, match="max_event_bytes"):
-        decoder.close()
+        decoder.close(dispatch_unterminated=True)
 
 
 @pytest.mark.parametrize("name", ["max_line_bytes", "max_event_bytes"])
 def test_a_bound_must_be_positive(name: str) -> None:
     with pytest.raises(ConfigurationError, match=name):
-        SSEDecoder(**{name: 0})  # type: ignore[arg-type]  # one of two integers, by its name
+        SSEDecoder(**{name: 0})
 
 
 @pytest.mark.parametrize("flood", [b"data: x", b"x" * 64, b"data\n", b":\n", b"\n", b"id: x\nevent: y\n", b"\r"])
@@ -250,3 +248,22 @@ def test_the_last_event_id_is_kept_for_a_reconnection() -> None:
     decoder = SSEDecoder()
     decoder.feed(b"id: 42\ndata: x\n\n")
     assert decoder.last_event_id == "42"
+
+
+@pytest.mark.parametrize(
+    ("body", "mid_line"),
+    [
+        (b"", False),
+        (b"\xef", True),
+        (b"\xef\xbb\xbf", False),
+        (b"data: x", True),
+        (b"data: x\n", False),
+        (b"data: x\r", False),
+    ],
+)
+def test_whether_the_body_ends_inside_a_line_is_known(body: bytes, mid_line: bool) -> None:
+    for pieces in every_cut(body):
+        decoder = SSEDecoder()
+        for piece in pieces:
+            decoder.feed(piece)
+        assert decoder.mid_line == mid_line

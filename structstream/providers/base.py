@@ -6,6 +6,8 @@ socket, reads no environment and no clock, and knows no other dialect.
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
@@ -29,6 +31,7 @@ __all__ = [
     "ProviderSpec",
     "ToolChoice",
     "parse_object",
+    "parse_object_with_halves",
 ]
 
 T = TypeVar("T")
@@ -44,6 +47,8 @@ ToolChoice = Literal["named", "required", "any"]
 
 JSONValue = Any  # Any: what a JSON parser gives; each use looks at the type before it relies on it
 """A parsed JSON value."""
+
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,12 +165,39 @@ def parse_object(data: str | bytes, provider: str) -> dict[str, JSONValue]:
     try:
         value = from_json(raw)
     except ValueError as problem:
-        raise ProtocolError(f"not JSON ({problem})", provider=provider, event=text_of(raw)) from None
+        raise ProtocolError(f"not JSON ({problem})", provider=provider, event=_start_of(raw)) from None
+    return _object(value, raw, provider)
+
+
+def parse_object_with_halves(data: str, provider: str) -> dict[str, JSONValue] | None:
+    r"""Return the JSON object that `data` holds where a character is cut between two escapes of one pair.
+
+    Relays that forward UTF-16 piece by piece send such halves; RFC 8259, section 8.2 leaves them to the reader.
+
+    Returns:
+        The object, with lone surrogates in its strings; None where nothing in `data` looks like one.
+
+    Raises:
+        ProtocolError: as `parse_object`.
+
+    >>> parse_object_with_halves(r'{"a": "\ud83d"}', "openai")
+    {'a': '\ud83d'}
+    """
+    if not _HALF.search(data):
+        return None
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as problem:
+        raise ProtocolError(f"not JSON ({problem})", provider=provider, event=data[:400]) from None
+    return _object(value, data.encode("utf-8", "surrogatepass"), provider)
+
+
+def _object(value: JSONValue, raw: bytes, provider: str) -> dict[str, JSONValue]:
     if not isinstance(value, dict):
-        raise ProtocolError("not a JSON object", provider=provider, event=text_of(raw))
+        raise ProtocolError("not a JSON object", provider=provider, event=_start_of(raw))
     return value
 
 
-def text_of(raw: bytes) -> str:
+def _start_of(raw: bytes) -> str:
     """Return the start of `raw` as text, for a sentence."""
     return raw[:400].decode("utf-8", "replace")

@@ -28,7 +28,7 @@ from structstream.events import (
 from structstream.request import HTTPRequest
 from structstream.response import Usage
 
-from .base import parse_object
+from .base import parse_object, parse_object_with_halves
 from .failures import http_failure, stream_failure
 from .schema import model_schema
 
@@ -183,7 +183,7 @@ class OpenAIChatDecoder:
         provider: the provider's name, for errors.
     """
 
-    __slots__ = ("_calls", "_counts", "_finished", "_latest", "_provider", "_started", "_thinking")
+    __slots__ = ("_calls", "_counts", "_finished", "_halves", "_latest", "_provider", "_started", "_thinking")
 
     def __init__(self, provider: str) -> None:
         self._provider = provider
@@ -193,6 +193,7 @@ class OpenAIChatDecoder:
         self._calls: dict[tuple[int, int | str], _Call] = {}
         self._latest: dict[int, _Call] = {}
         self._counts: dict[int, int] = {}
+        self._halves: dict[tuple[object, ...], str] | None = None  # first halves of characters, once one was seen
 
     def feed(self, event: ServerSentEvent) -> list[ProviderEvent]:
         """Return what `event` says, in order; nothing for events that the dialect does not know.
@@ -206,7 +207,7 @@ class OpenAIChatDecoder:
                 return [StreamEnd()]
             if not data or data.isspace():
                 return []
-            return self.read(parse_object(data, self._provider))
+            return self.read(self._parsed(data))
         return self._named(event)
 
     def close(self) -> list[ProviderEvent]:
@@ -232,7 +233,7 @@ class OpenAIChatDecoder:
 
     def _named(self, event: ServerSentEvent) -> list[ProviderEvent]:
         try:
-            value: JSONValue = parse_object(event.data, self._provider)
+            value: JSONValue = self._parsed(event.data)
         except ProtocolError:
             value = event.data
         if event.event == "error":
@@ -240,6 +241,16 @@ class OpenAIChatDecoder:
         if isinstance(value, str):
             return [StreamEnd()] if value.startswith("[DONE]") else []
         return self.read(value)
+
+    def _parsed(self, data: str) -> dict[str, JSONValue]:
+        try:
+            return parse_object(data, self._provider)
+        except ProtocolError:
+            value = parse_object_with_halves(data, self._provider)
+            if value is None:
+                raise
+        self._halves = {} if self._halves is None else self._halves
+        return value
 
     def _start(self, chunk: Mapping[str, JSONValue], out: list[ProviderEvent]) -> None:
         words = [word if isinstance(word := chunk.get(key), str) else "" for key in ("id", "model", "service_tier")]
@@ -270,12 +281,14 @@ class OpenAIChatDecoder:
 
     def _content(self, content: JSONValue, number: int, out: list[ProviderEvent]) -> None:
         if isinstance(content, str):
+            if self._halves is not None:
+                content = self._joined(content, "content", number)
             out.append(TextDelta(content, number))
             return
         for part in self._items(content, "content"):
             kind = part.get("type")
             if kind == "text" and part.get("text"):
-                out.append(TextDelta(self._text(part["text"], "content"), number))
+                self._content(self._text(part["text"], "content"), number, out)
             elif kind == "thinking" and part.get("thinking"):
                 self._think("content", part["thinking"], number, out)
 
@@ -294,13 +307,14 @@ class OpenAIChatDecoder:
 
     def _think(self, key: str, value: JSONValue, number: int, out: list[ProviderEvent]) -> None:
         parts = [value] if isinstance(value, str) else [part.get("text") or "" for part in self._items(value, key)]
-        text = "".join(self._text(part, key) for part in parts)
+        text = self._joined("".join(self._text(part, key) for part in parts), key, number)
         self._thinking = self._thinking or (key if text else "")
         if text and self._thinking == key:
             out.append(ThinkingDelta(text, "", number))
 
     def _refusal(self, refusal: JSONValue, number: int, out: list[ProviderEvent]) -> None:
-        out.append(RefusalDelta(self._text(refusal, "refusal"), number))
+        text = self._joined(self._text(refusal, "refusal"), "refusal", number)
+        out.append(RefusalDelta(text, number))
 
     def _tool_calls(self, calls: JSONValue, number: int, out: list[ProviderEvent]) -> None:
         for call in self._items(calls, "tool_calls"):
@@ -317,7 +331,7 @@ class OpenAIChatDecoder:
         if not isinstance(function, dict) or not isinstance(index, int | str | None):
             raise self._wrong("a tool call", function)
         name = self._text(function.get("name") or "", "a tool's name")
-        text = self._arguments(function.get("arguments"))
+        text = self._joined(self._arguments(function.get("arguments")), "arguments", number, index)
         known = self._known_call(index, self._text(id_, "a tool call's id"), name, number)
         if known is None:
             known = _Call(self._counts.get(number, 0), id_, name)
@@ -386,6 +400,15 @@ class OpenAIChatDecoder:
         if not isinstance(value, str):
             raise self._wrong(what, value)
         return value
+
+    def _joined(self, text: str, *place: object) -> str:
+        if self._halves is None:
+            return text
+        text = self._halves.pop(place, "") + text
+        if "\ud800" <= text[-1:] <= "\udbff":
+            self._halves[place] = text[-1]
+            text = text[:-1]
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
     def _wrong(self, what: str, value: JSONValue) -> ProtocolError:
         return ProtocolError(f"{what} of an unknown form", provider=self._provider, event=repr(value))

@@ -104,10 +104,13 @@ def scrub(text: str, *secrets: str) -> str:
 class StructStreamError(Exception):
     """The root of every error of this library.
 
-    `retryable` tells whether the same call may succeed later without a change by the caller.
+    Attributes:
+        retryable: whether the same call may succeed later without a change by the caller.
+        outcome: all that could be saved of the stream that this ended; None where it ended none.
     """
 
     retryable: ClassVar[bool] = False
+    outcome: Outcome[Any] | None = None  # Any: the errors do not know the response model
 
 
 class ConfigurationError(StructStreamError, ValueError):
@@ -201,13 +204,7 @@ class ProtocolError(DecodeError):
 
 
 class StreamFailedError(StructStreamError):
-    """A stream that ended in an outcome other than `complete`.
-
-    Attributes:
-        outcome: all that could be saved; None until the stream has been closed by this error.
-    """
-
-    outcome: Outcome[Any] | None = None
+    """A stream that ended in an outcome other than `complete`; all that could be saved is in `outcome`."""
 
 
 class TruncatedError(StreamFailedError):

@@ -196,7 +196,7 @@ class Exchange(Generic[T]):
 
     async def _first(self, body: AsyncIterator[bytes]) -> bytes:
         """Return the first bytes in which an event begins; empty where the body ends before."""
-        head = _Head()
+        head = Head()
         while True:
             with self._watchdog.until(self._first_at):
                 data = await anext(body, b"")
@@ -320,7 +320,7 @@ class Exchange(Generic[T]):
         return f"{self._route.spec.name}/{self._route.model}"
 
 
-class _Head:
+class Head:
     """Finds the first byte of a body that says something: behind a byte order mark, blank lines and comments."""
 
     def __init__(self) -> None:

@@ -50,7 +50,9 @@ class Timeouts:
         for item in fields(self):
             value = getattr(self, item.name)
             if value is not None and not (_is_number(value) and value > 0):
-                raise ConfigurationError(f"timeouts.{item.name} must be a positive number of seconds or None, not {value!r}")
+                raise ConfigurationError(
+                    f"timeouts.{item.name} must be a positive number of seconds or None, not {value!r}"
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class StreamingStructuredRequest(Generic[T]):
         enable_streaming: False asks for one whole answer, which arrives as one step.
         cadence: one response per network read, or one per delta.
         streaming_chunk_size: if given, a response is yielded once this many characters have come since the last
-            one, instead of by `cadence`; completions are never held back.
+            one, instead of by `cadence`; completions in between come with it.
         progress_callback: called with each `ProgressEvent`; plain or async; None for none.
         context: the validation context that Pydantic hands to validators.
         fail_fast: end the stream when a value closes invalid. False waits for the end, where Pydantic judges the whole.

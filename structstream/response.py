@@ -149,6 +149,8 @@ class Step(Protocol):
     """What one step of the parser brought: rendered only when somebody asks."""
 
     @property
+    def snapshot(self) -> Any: ...  # Any: reads as the response model's kind demands
+    @property
     def changed(self) -> Sequence[str]: ...
     @property
     def completed(self) -> Sequence[str]: ...
@@ -163,27 +165,39 @@ class StreamingResponse(Generic[T]):
     where no value has begun. In the last step (`is_complete`) it is the validated object, or None on failure; `error`
     is then a sentence and `outcome` holds the typed error and all that was saved.
 
-    >>> StreamingResponse(partial_result={"a": 1})
-    StreamingResponse(partial_result={'a': 1}, is_complete=False, progress_percent=0.0)
+    Args:
+        step: what the parser saw.
+        raw_chunks: the deltas of the JSON text that made this step.
+        attempt: which attempt it belongs to, counted from 1.
+        outcome: how the stream ended; None before the last step.
+        usage: the tokens so far; None where the provider has reported none yet.
+
+    >>> StreamingResponse(outcome=Outcome(OutcomeKind.COMPLETE, result=[1, 2]))
+    StreamingResponse(partial_result=[1, 2], is_complete=True, progress_percent=100.0)
     """
 
-    __slots__ = ("_step", "attempt", "outcome", "partial_result", "raw_chunks", "usage")
+    __slots__ = ("_step", "attempt", "outcome", "raw_chunks", "usage")
 
     def __init__(
         self,
-        partial_result: Any = None,
         step: Step | None = None,
         raw_chunks: Sequence[str] = (),
         attempt: int = 1,
         outcome: Outcome[T] | None = None,
         usage: Usage | None = None,
     ) -> None:
-        self.partial_result: T | Any | None = partial_result  # Any: a snapshot of T reads as T's kind demands
         self.raw_chunks = raw_chunks
         self.attempt = attempt
         self.outcome = outcome
         self.usage = usage
         self._step = step
+
+    @property
+    def partial_result(self) -> T | Any | None:  # Any: a snapshot of T reads as T's kind demands
+        """The values so far; in the last step the validated object, or None on failure."""
+        if self.outcome is not None:
+            return self.outcome.result
+        return self._step.snapshot if self._step is not None else None
 
     @property
     def is_complete(self) -> bool:

@@ -64,8 +64,10 @@ class TextBuffer:
         return self.slice(0, self.length)
 
 
-def render_path(path: Sequence[str | int]) -> str:
+def render_path(path: Sequence[object]) -> str:
     """Return a path as text, such as ``items[2].price``; a key that is no plain word stands in brackets and quotes.
+
+    Keys of other types than str and int, as mappings may have, stand there as their text.
 
     >>> render_path(["orders", 0, "a b"])
     'orders[0]["a b"]'
@@ -74,10 +76,10 @@ def render_path(path: Sequence[str | int]) -> str:
     for item in path:
         if isinstance(item, int):
             parts.append(f"[{item}]")
-        elif item.isidentifier():
-            parts.append(f".{item}" if parts else item)
+        elif (name := str(item)).isidentifier():
+            parts.append(f".{name}" if parts else name)
         else:
-            escaped = item.replace("\\", "\\\\").replace('"', '\\"')
+            escaped = name.replace("\\", "\\\\").replace('"', '\\"')
             parts.append(f'["{escaped}"]')
     return "".join(parts)
 

@@ -3,5 +3,9 @@
 from .moment import Moment
 from .parser import PartialParser
 from .view import ListView, MappingView, Partial
+from .wrapped import Unwrapped
 
-__all__ = ["ListView", "MappingView", "Moment", "Partial", "PartialParser"]
+__all__ = ["ListView", "MappingView", "Moment", "Partial", "PartialParser", "Step"]
+
+Step = Moment | Unwrapped
+"""What a step of the parser brought."""

@@ -34,6 +34,7 @@ class Builder:
         buffer: where the reader keeps the text.
         context: Pydantic's validation context.
         fail_fast: raise when a value closes invalid; False leaves it out and lets the root decide.
+        outer: how many items at the start of a path are not told in errors.
         check: False only follows the text, to tell which paths it closes.
     """
 
@@ -45,6 +46,7 @@ class Builder:
         context: Any = None,  # Any: Pydantic's own type for it
         fail_fast: bool = True,
         check: bool = True,
+        outer: int = 0,
     ) -> None:
         self.root = Node(shape, ArrayPart((), shape), None, 0, named=False)
         self.top = self.root
@@ -62,6 +64,7 @@ class Builder:
         self._context = context
         self._fail_fast = fail_fast
         self._check = check
+        self._outer = outer
         self._slot = shape  # the place of the next value
         self._certain = True  # whether an invalid value there makes the whole invalid
         self._string_start = 0
@@ -153,7 +156,7 @@ class Builder:
         self._slot = IGNORED
         if part.extra == "forbid" and name not in part.known and self._check and self._fail_fast and node.certain:
             path = [*(node.parent.path_of(node.pos) if node.parent is not None else []), name]
-            raise InvalidOutputError("Extra inputs are not permitted", path=render_path(path), value=json.dumps(name))
+            raise InvalidOutputError("Extra inputs are not permitted", path=render_path(path[self._outer :]), value=json.dumps(name))
 
     def _mapping_key(self, part: MappingPart, name: str) -> Any:  # Any: as declared
         if part.key.text is not None and part.key.text.plain:
@@ -163,7 +166,7 @@ class Builder:
         except ValidationError as error:
             if self._check and self._fail_fast and self.top.certain:
                 path = self.top.parent.path_of(self.top.pos) if self.top.parent is not None else []
-                raise as_invalid(error, [*path, name], json.dumps(name)) from error
+                raise as_invalid(error, [*path, name], json.dumps(name), self._outer) from error
             return name
 
     # --- values that close ---
@@ -243,7 +246,7 @@ class Builder:
                 value = shape.validator.validate_json(raw, context=self._context)
             except Exception as error:  # a caller's validator may raise anything
                 if self._fail_fast and self._certain:
-                    raise as_invalid(error, self.top.path_of(len(self.top.values)), raw) from error
+                    raise as_invalid(error, self.top.path_of(len(self.top.values)), raw, self._outer) from error
         self._closed(value, shape)
 
     def _closed(self, value: object, shape: Shape, raw: str | None = None) -> None:
@@ -285,21 +288,21 @@ class Builder:
             self._slot.validator.validate_json(raw, context=self._context)
         except ValidationError as error:
             if error.errors()[0]["type"] == "union_tag_invalid":
-                raise as_invalid(error, self.top.path_of(len(self.top.values)), raw) from error
+                raise as_invalid(error, self.top.path_of(len(self.top.values)), raw, self._outer) from error
 
 
-def as_invalid(error: Exception, path: list[Any], raw: str) -> InvalidOutputError:  # Any: mapping keys
-    """What a validator found, as our error, at the path where it is."""
+def as_invalid(error: Exception, path: list[Any], raw: str, outer: int) -> InvalidOutputError:  # Any: mapping keys
+    """What a validator found, as our error, at the path where it is, without the first `outer` items."""
     if not isinstance(error, ValidationError):
         # A validator that raises something else than ValueError: Pydantic lets it through, we say where it was.
         problem = f"a validator raised {type(error).__name__}: {error}"
-        return InvalidOutputError(problem, path=render_path(path), value=raw)
+        return InvalidOutputError(problem, path=render_path(path[outer:]), value=raw)
     problems: list[Mapping[str, Any]] = list(error.errors(include_url=False, include_context=False))  # Any: Pydantic's
     first = problems[0]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return InvalidOutputError(
         f"{first['msg']}{more}",
-        path=render_path([*path, *first["loc"]]),
+        path=render_path([*path, *first["loc"]][outer:]),
         value=raw,
-        errors=[{**problem, "loc": (*path, *problem["loc"])} for problem in problems],
+        errors=[{**problem, "loc": (*path, *problem["loc"])[outer:]} for problem in problems],
     )

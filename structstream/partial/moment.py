@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import functools
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, overload
 
+from ..errors import JSONLimitError, JSONSyntaxError
 from ..jsonstream import JSONStream
 from ..text import TextBuffer, render_path
 from .builder import UNBOUNDED, Builder
@@ -12,12 +16,10 @@ from .schema import ArrayPart, RecordPart
 from .view import OpenPath, view_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from .builder import Closing
     from .schema import Shape
 
-__all__ = ["Moment"]
+__all__ = ["ClosedPaths", "Moment"]
 
 # Where nothing tells how long a text or a list will be, half of it is taken to be there after so much.
 _HALF_TEXT = 200
@@ -76,9 +78,9 @@ class Moment:
         return self._snapshot
 
     @property
-    def any_closed(self) -> bool:
-        """Whether a value closed in this step."""
-        return bool(self._closings)
+    def begun(self) -> bool:
+        """Whether a value has begun."""
+        return self._leaf.parent is not None or (self._length > 0 and not self._hidden)
 
     @property
     def completed(self) -> Sequence[str]:
@@ -127,7 +129,44 @@ def _share(node: Node | TextNode, length: int, open_share: float) -> float:
 
 def _paths_within(raw: str, shape: Shape, path: list[str | int]) -> list[str]:
     """The paths that closed within a container that came whole: read again, event by event."""
+    return [render_path([*path, *inner]) for inner in _closed_in(raw, shape)[:-1]]
+
+
+def _closed_in(text: str, shape: Shape) -> list[list[str | int]]:
     buffer = TextBuffer()
     builder = Builder(shape, buffer, check=False)
-    JSONStream(builder, limits=UNBOUNDED, allow_nan=True, buffer=buffer).feed(raw)
-    return [render_path([*path, *node.path_of(pos)]) for node, pos, _, _ in builder.closings[:-1]]
+    with suppress(JSONSyntaxError, JSONLimitError):  # then it tells what had closed before
+        JSONStream(builder, limits=UNBOUNDED, allow_nan=True, buffer=buffer).feed(text)
+    return [node.path_of(pos) for node, pos, _, _ in builder.closings]
+
+
+class ClosedPaths(Sequence[str]):
+    """The paths that close within a text, in order; the text is read for them when somebody asks."""
+
+    def __init__(self, text: str, shape: Shape, rename: Callable[[str], str | None] = str) -> None:
+        self._text = text
+        self._shape = shape
+        self._rename = rename
+
+    @functools.cached_property
+    def _paths(self) -> list[str]:
+        rendered = (self._rename(render_path(path)) for path in _closed_in(self._text, self._shape))
+        return [path for path in rendered if path is not None]
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        return self._paths[index]
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]  # it reads like a list, which has none
+
+    def __repr__(self) -> str:
+        return repr(self._paths)

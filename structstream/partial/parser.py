@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from ..jsonstream import JSONLimits, JSONStream
 from ..repair import JSONRepair
 from ..text import TextBuffer
 from .accepts import accepts
 from .builder import Builder, as_invalid
-from .moment import Moment
+from .moment import ClosedPaths, Moment
 from .nodes import ABSENT
 from .schema import shape_of
+from .wrapped import Unwrapped, unwrapped_path, wrapper
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["PartialParser"]
 
@@ -31,6 +35,7 @@ class PartialParser(Generic[T]):
         response_model: the type: all that `pydantic.TypeAdapter` takes.
         lenient: repair what models do to JSON (prose around it, trailing commas, single quotes, …); the structure
             only, never the content of a string.
+        wrap_key: the key of an object around the value, which is read and not shown; None for no such object.
         limits: the bounds of the document; None for the defaults.
         context: Pydantic's validation context.
         fail_fast: raise when a value closes invalid. False waits for the end, where Pydantic judges the whole.
@@ -51,14 +56,17 @@ class PartialParser(Generic[T]):
         response_model: type[T],
         *,
         lenient: bool = False,
+        wrap_key: str | None = None,
         limits: JSONLimits | None = None,
         context: Any = None,  # Any: Pydantic's own type for it
         fail_fast: bool = True,
     ) -> None:
-        self.shape = shape_of(response_model)
+        self._key = wrap_key
+        self.shape = shape_of(response_model if wrap_key is None else wrapper(response_model, wrap_key))
         self._context = context
         self._text = TextBuffer()
-        self._builder = Builder(self.shape, self._text, context=context, fail_fast=fail_fast)
+        self._outer = 0 if wrap_key is None else 1
+        self._builder = Builder(self.shape, self._text, context=context, fail_fast=fail_fast, outer=self._outer)
         self._reader = JSONStream(self._builder, limits=limits, allow_nan=lenient, buffer=self._text)
         self._repair = self._make_repair() if lenient else None
         self._waiting: list[str] = []
@@ -84,7 +92,7 @@ class PartialParser(Generic[T]):
         if self._waiting_length >= _BLOCK:
             self._read()
 
-    def step(self, text: str) -> Moment:
+    def step(self, text: str) -> Moment | Unwrapped:
         """Read more text now and return what it brought.
 
         Raises:
@@ -95,7 +103,7 @@ class PartialParser(Generic[T]):
             self._read()
         else:
             self._reader.feed(text)
-        return Moment(self._builder)
+        return self._moment()
 
     def _read(self) -> None:
         if self._waiting:
@@ -121,14 +129,23 @@ class PartialParser(Generic[T]):
         """The JSON path of the place that was reached."""
         return self._reader.path
 
-    def moment(self) -> Moment:
+    def _moment(self) -> Moment | Unwrapped:
+        moment = Moment(self._builder)
+        return moment if self._key is None else Unwrapped(moment, self._key)
+
+    def moment(self) -> Moment | Unwrapped:
         """Return what came since the last call, with the snapshot of now.
 
         Raises:
             JSONSyntaxError, JSONLimitError, InvalidOutputError: as `feed`.
         """
         self._read()
-        return Moment(self._builder)
+        return self._moment()
+
+    def completed(self) -> Sequence[str]:
+        """Return the paths that closed in the text so far, in order; read when somebody looks at them."""
+        key = self._key
+        return ClosedPaths(self._text.text(), self.shape, str if key is None else lambda path: unwrapped_path(path, key))
 
     def finish(self) -> T:
         """End the text and return the validated value.
@@ -139,13 +156,14 @@ class PartialParser(Generic[T]):
         """
         self._read()
         if self._repair is not None:
-            self._reader.feed(self._repair.finish())
+            repair, self._repair = self._repair, None
+            self._reader.feed(repair.finish())
         self._reader.finish()
         value = self._builder.root.values[0]
-        if value is not ABSENT:
-            return cast("T", value)
-        try:
-            return cast("T", self.shape.validator.validate_json(self.text, context=self._context))
-        except Exception as error:  # a caller's validator may raise anything
-            raise as_invalid(error, [], self.text) from error
+        if value is ABSENT:
+            try:
+                value = self.shape.validator.validate_json(self.text, context=self._context)
+            except Exception as error:  # a caller's validator may raise anything
+                raise as_invalid(error, [], self.text, self._outer) from error
+        return cast("T", value if self._key is None else getattr(value, self._key))
 

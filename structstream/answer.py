@@ -1,0 +1,214 @@
+"""One answer from its first delta to its outcome: the JSON that is read, and all else that it carried."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from .errors import (
+    BlockedError,
+    FilteredError,
+    IncompleteError,
+    InvalidOutputError,
+    JSONLimitError,
+    JSONSyntaxError,
+    RefusedError,
+    StreamCancelledError,
+    StreamTimeoutError,
+    StructStreamError,
+    TruncatedError,
+    UnavailableError,
+)
+from .partial import PartialParser
+from .response import Outcome, OutcomeKind, StreamingResponse, Usage
+
+if TYPE_CHECKING:
+    from .events import Finished
+    from .jsonstream import JSONLimits
+    from .partial import Step
+
+__all__ = ["AnswerReader"]
+
+T = TypeVar("T")
+
+_KINDS: dict[type[StructStreamError], OutcomeKind] = {
+    TruncatedError: OutcomeKind.TRUNCATED,
+    IncompleteError: OutcomeKind.INCOMPLETE,
+    RefusedError: OutcomeKind.REFUSED,
+    FilteredError: OutcomeKind.FILTERED,
+    InvalidOutputError: OutcomeKind.INVALID,
+    BlockedError: OutcomeKind.BLOCKED,
+    UnavailableError: OutcomeKind.UNAVAILABLE,
+    StreamTimeoutError: OutcomeKind.TIMEOUT,
+    StreamCancelledError: OutcomeKind.CANCELLED,
+}
+
+
+def kind_of(error: StructStreamError) -> OutcomeKind:
+    """The outcome that an error means; what has none of its own is the provider's."""
+    return next((kind for cls, kind in _KINDS.items() if isinstance(error, cls)), OutcomeKind.PROVIDER_ERROR)
+
+
+class AnswerReader(Generic[T]):
+    """Reads the JSON of one answer, makes the steps, and decides the outcome.
+
+    Args: as for `StreamDecoder`.
+    """
+
+    def __init__(
+        self,
+        response_model: type[T],
+        *,
+        lenient: bool,
+        wrap_key: str | None,
+        limits: JSONLimits | None,
+        context: Any,  # Any: Pydantic's own type for it
+        fail_fast: bool,
+        attempt: int,
+    ) -> None:
+        self._parser = PartialParser(
+            response_model, lenient=lenient, wrap_key=wrap_key, limits=limits, context=context, fail_fast=fail_fast
+        )
+        self._spare = (response_model, wrap_key, limits, context)
+        self._attempt = attempt
+        self._chunks: list[str] = []
+        self._last: Step | None = None
+        self._failure: StructStreamError | None = None
+        self.waiting = 0
+        """Characters that came since the last step."""
+        self.prose: list[str] = []
+        """Text beside a tool call."""
+        self.thinking: list[str] = []
+        self.refusal: list[str] = []
+        self.choices: dict[int, list[str]] = {}
+        """The texts of the alternatives, by their number."""
+        self.usage: Usage | None = None
+        self.response_id = ""
+        self.finish_event: Finished | None = None
+        self.ended = False
+        """Whether the provider's own mark of the end came."""
+
+    def add(self, text: str) -> None:
+        """Take more JSON text.
+
+        Raises:
+            JSONSyntaxError, JSONLimitError, InvalidOutputError: the text cannot become a value of the type.
+        """
+        if text:
+            self._chunks.append(text)
+            self.waiting += len(text)
+            self._parser.feed(text)
+
+    def step(self) -> StreamingResponse[T] | None:
+        """Return what came since the last step; None while no value has begun.
+
+        Raises:
+            JSONSyntaxError, JSONLimitError, InvalidOutputError: as `add`.
+        """
+        self.waiting = 0
+        moment = self._parser.moment()
+        if not moment.begun:
+            return None
+        self._last = moment
+        chunks, self._chunks = self._chunks, []
+        return StreamingResponse(moment, chunks, self._attempt, usage=self.usage)
+
+    def fail(self, error: StructStreamError) -> StreamingResponse[T] | None:
+        """Note why the answer failed; return the step of what was good until then, if there was more."""
+        self._failure = error
+        try:
+            return self.step() if self.waiting else None
+        except StructStreamError as earlier:
+            self._failure = earlier  # of text that came before the fault
+            return self.step()
+
+    def finish(self, error: StructStreamError | None) -> StreamingResponse[T]:
+        """End the answer; `error` tells why it was ended from outside, None that the body ended."""
+        result: T | None = None
+        problem = self._failure or self._verdict(error)
+        if problem is None:
+            try:
+                result = self._value()
+            except (JSONSyntaxError, JSONLimitError, InvalidOutputError) as invalid:
+                problem = invalid
+        if isinstance(problem, JSONSyntaxError | JSONLimitError):
+            problem = self._not_json(problem)
+        last = self._parser.moment()
+        if last.begun:
+            self._last = last
+        return StreamingResponse(last, self._chunks, self._attempt, self._outcome(result, problem), self.usage)
+
+    def _verdict(self, error: StructStreamError | None) -> StructStreamError | None:
+        """Why there is no result, as far as that does not depend on the JSON's end."""
+        reason = self.finish_event.reason if self.finish_event is not None else None
+        if isinstance(error, StreamCancelledError):
+            return error
+        if reason == "refused" or (self.refusal and not self._parser.done):
+            return RefusedError("".join(self.refusal))
+        if reason == "filtered":
+            return FilteredError("the provider's content filter cut the answer")
+        if reason is None and not (self.ended and self._closes()):
+            return error or IncompleteError(
+                "the connection ended without a finish; what had closed is in outcome.last_partial"
+            )
+        if reason == "length" and not self._parser.done:
+            return TruncatedError(
+                "the model hit its output limit before the JSON closed: raise max_tokens or ask for less"
+            )
+        return None
+
+    def _closes(self) -> bool:
+        """Whether the text, if it ends here, is a whole document; a number at the root ends with the text."""
+        with suppress(JSONSyntaxError, JSONLimitError, InvalidOutputError):
+            self._parser.finish()
+        return self._parser.done
+
+    def _value(self) -> T:
+        text = "".join(self.prose)
+        if text and not self._parser.text:
+            # A tool call was due and text came: many compatible providers put the JSON there.
+            model, key, limits, context = self._spare
+            self._parser = PartialParser(model, lenient=True, wrap_key=key, limits=limits, context=context)
+            self._parser.feed(text)
+        return self._parser.finish()
+
+    def _not_json(self, error: JSONSyntaxError | JSONLimitError) -> InvalidOutputError:
+        if not self._parser.text.strip():
+            where = "the model answered with text instead of the tool call" if self.prose else "the answer is empty"
+            invalid = InvalidOutputError(f"{where}: no JSON came")
+        else:
+            invalid = InvalidOutputError(str(error), path=error.path)
+        invalid.__cause__ = error
+        return invalid
+
+    def _outcome(self, result: T | None, problem: StructStreamError | None) -> Outcome[T]:
+        outcome = Outcome(
+            kind=OutcomeKind.COMPLETE if problem is None else kind_of(problem),
+            result=result,
+            error=problem,
+            last_partial=self._last.snapshot if self._last is not None else None,
+            completed=self._parser.completed(),
+            raw_text=self._parser.text,
+            finish_reason=self.finish_event.raw if self.finish_event is not None else None,
+            thinking="".join(self.thinking),
+            refusal="".join(self.refusal),
+            response_id=self.response_id,
+            usage=self.usage,
+            other_choices={number: "".join(texts) for number, texts in self.choices.items()},
+        )
+        if problem is not None:
+            problem.outcome = outcome
+        return outcome
+
+    def note_choice(self, number: int, text: str) -> None:
+        """Take text of an alternative."""
+        self.choices.setdefault(number, []).append(text)
+
+    def note_end_of_text(self) -> None:
+        """Note that the text ended where its source did: if the value is whole, that is its finish."""
+        self.ended = True
+
+    def note_finish(self, event: Finished) -> None:
+        """Note why the model stopped; the first word counts, a later one that only says `stop` does not."""
+        if self.finish_event is None or self.finish_event.reason in ("stop", "other"):
+            self.finish_event = event

@@ -1,0 +1,228 @@
+"""The whole core in one `feed`: bytes of a provider's answer in, typed steps out, one outcome at the end.
+
+Pure: no clock, no network, no event loop. Usable on bytes that were fetched with anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from .answer import AnswerReader
+from .errors import SSEError, StructStreamError
+from .events import (
+    Failed,
+    Finished,
+    Logprobs,
+    ProviderEvent,
+    RefusalDelta,
+    Started,
+    StreamEnd,
+    TextDelta,
+    ThinkingDelta,
+    ToolDelta,
+    UsageReported,
+)
+from .sse import SSEDecoder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .jsonstream import JSONLimits
+    from .providers.base import ProviderDecoder
+    from .request import Cadence
+    from .response import StreamingResponse
+
+__all__ = ["StreamDecoder"]
+
+T = TypeVar("T")
+
+
+class StreamDecoder(Generic[T]):
+    """Decodes one streamed answer.
+
+    It never raises for what comes over the wire: a failure decides the outcome and sets `done`.
+
+    Args:
+        response_model: the type of the answer.
+        provider: the decoder of the provider's dialect, a fresh one.
+        tool: the JSON comes as the arguments of a tool call; False: as text.
+        lenient: repair what models do to JSON.
+        wrap_key: the key of an object around the value; None for no such object.
+        cadence: one response per `feed`, or one per delta.
+        chunk_size: if given, a response once so many characters have come since the last one, instead of by `cadence`.
+        limits: the bounds of the JSON; None for the defaults.
+        context: Pydantic's validation context.
+        fail_fast: end when a value closes invalid. False waits for the end, where Pydantic judges the whole.
+        attempt: the number that the responses carry.
+
+    Raises:
+        ConfigurationError: `response_model` is no type that Pydantic can read.
+
+    >>> from structstream.providers import route
+    >>> decoder = StreamDecoder(list[int], route("gpt-4o").provider.decoder())
+    >>> [step] = decoder.feed(b'data: {"choices": [{"delta": {"content": "[1, 2"}}]}\\n\\n')
+    >>> step.partial_result
+    [1]
+    >>> decoder.feed(b'data: {"choices": [{"delta": {"content": "]"}, "finish_reason": "stop"}]}\\n\\n')
+    [StreamingResponse(partial_result=[1, 2], is_complete=False, progress_percent=33.3)]
+    >>> decoder.finish()
+    StreamingResponse(partial_result=[1, 2], is_complete=True, progress_percent=100.0)
+    """
+
+    def __init__(
+        self,
+        response_model: type[T],
+        provider: ProviderDecoder,
+        *,
+        tool: bool = False,
+        lenient: bool = False,
+        wrap_key: str | None = None,
+        cadence: Cadence = "read",
+        chunk_size: int | None = None,
+        limits: JSONLimits | None = None,
+        context: Any = None,  # Any: Pydantic's own type for it
+        fail_fast: bool = True,
+        attempt: int = 1,
+    ) -> None:
+        self._sse = SSEDecoder()
+        self._provider = provider
+        self._answer: AnswerReader[T] = AnswerReader(
+            response_model,
+            lenient=lenient,
+            wrap_key=wrap_key,
+            limits=limits,
+            context=context,
+            fail_fast=fail_fast,
+            attempt=attempt,
+        )
+        self._tool = tool
+        self._each_delta = cadence == "delta" and chunk_size is None
+        self._step_size = chunk_size or 1
+        self._call: int | None = None  # the tool call that is the answer: the first one
+        self._ended = False
+
+    @property
+    def done(self) -> bool:
+        """Whether the outcome is decided and no further byte is needed: the caller may close the connection."""
+        return self._ended
+
+    def feed(self, data: bytes) -> list[StreamingResponse[T]]:
+        """Read bytes of the body and return the steps that they make, none, one or more."""
+        if self._ended:
+            return []
+        try:
+            events = self._sse.feed(data)
+        except SSEError as error:
+            return self._fail(error)
+        return self._read(event for sse in events for event in self._provider.feed(sse))
+
+    def feed_events(self, events: Iterable[ProviderEvent]) -> None:
+        """Take what a provider said in a whole answer, which was not streamed; `finish` makes the one step of it."""
+        try:
+            for event in events:
+                _HANDLERS[type(event)](self, event)
+        except StructStreamError as error:
+            self._answer.fail(error)
+        self._ended = True
+
+    def finish(self, error: StructStreamError | None = None) -> StreamingResponse[T]:
+        """End the answer and return the last step, with its outcome.
+
+        Args:
+            error: why it was ended from outside (deadline, cancellation, broken connection); None if the body ended.
+        """
+        if not self._ended and error is None:
+            try:
+                last = self._sse.close(dispatch_unterminated=True)
+                for event in (event for sse in last for event in self._provider.feed(sse)):
+                    _HANDLERS[type(event)](self, event)
+                for event in self._provider.close():
+                    _HANDLERS[type(event)](self, event)
+            except StructStreamError as failure:
+                self._fail(failure)
+        self._ended = True
+        return self._answer.finish(error)
+
+    def _read(self, events: Iterable[ProviderEvent]) -> list[StreamingResponse[T]]:
+        answer = self._answer
+        responses: list[StreamingResponse[T]] = []
+        try:
+            for event in events:
+                _HANDLERS[type(event)](self, event)
+                if self._ended:
+                    break
+                if self._each_delta and answer.waiting and (step := answer.step()):
+                    responses.append(step)
+            if answer.waiting >= self._step_size and (step := answer.step()):
+                responses.append(step)
+        except StructStreamError as error:
+            responses += self._fail(error)
+        return responses
+
+    def _fail(self, error: StructStreamError) -> list[StreamingResponse[T]]:
+        self._ended = True
+        last_good = self._answer.fail(error)
+        return [] if last_good is None else [last_good]
+
+    # --- what a provider can say ---
+
+    def _text(self, event: TextDelta) -> None:
+        if event.choice:
+            self._answer.note_choice(event.choice, event.text)
+        elif self._tool:
+            self._answer.prose.append(event.text)
+        else:
+            self._answer.add(event.text)
+
+    def _tool_delta(self, event: ToolDelta) -> None:
+        if event.choice:
+            self._answer.note_choice(event.choice, event.text)
+            return
+        if self._call is None:
+            self._call = event.call
+        if not self._tool or event.call != self._call:
+            return
+        self._answer.add(event.text)
+
+    def _thinking(self, event: ThinkingDelta) -> None:
+        if not event.choice:
+            self._answer.thinking.append(event.text)
+
+    def _refusal(self, event: RefusalDelta) -> None:
+        if not event.choice:
+            self._answer.refusal.append(event.text)
+
+    def _started(self, event: Started) -> None:
+        self._answer.response_id = event.response_id or self._answer.response_id
+
+    def _usage(self, event: UsageReported) -> None:
+        self._answer.usage = event.usage
+
+    def _finished(self, event: Finished) -> None:
+        if not event.choice:
+            self._answer.note_finish(event)
+
+    def _failed(self, event: Failed) -> None:
+        raise event.error
+
+    def _end(self, event: StreamEnd) -> None:
+        self._answer.ended = True
+        self._ended = True
+
+    def _ignore(self, event: ProviderEvent) -> None:
+        """What no step shows yet."""
+
+
+_HANDLERS: dict[type, Callable[[StreamDecoder[Any], Any], None]] = {  # Any: each handler takes its own event
+    TextDelta: StreamDecoder._text,
+    ToolDelta: StreamDecoder._tool_delta,
+    ThinkingDelta: StreamDecoder._thinking,
+    RefusalDelta: StreamDecoder._refusal,
+    Started: StreamDecoder._started,
+    UsageReported: StreamDecoder._usage,
+    Finished: StreamDecoder._finished,
+    Failed: StreamDecoder._failed,
+    StreamEnd: StreamDecoder._end,
+    Logprobs: StreamDecoder._ignore,
+}

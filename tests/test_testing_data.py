@@ -39,6 +39,7 @@ from pydantic.types import UUID4
 from typing_extensions import TypedDict
 
 from structstream.errors import ConfigurationError
+from structstream.providers.schema import model_schema
 from structstream.testing import find_schema, generate
 
 T = TypeVar("T")
@@ -232,6 +233,34 @@ def test_parts_of_all_of_are_joined() -> None:
     made = generate(schema, 3)
     assert made["a"] == 1
     assert set(made) == {"a", "b"}
+
+
+STRICT_ZOO = [
+    each for each in ZOO if model_schema(each).strict is not None and each not in (Json[list[int]], Base64Bytes)
+]
+
+
+@pytest.mark.parametrize("type_", STRICT_ZOO, ids=str)
+def test_what_is_generated_for_the_strict_schema_validates(type_: Any) -> None:
+    adapter = TypeAdapter(type_)
+    schema = model_schema(type_)
+    assert schema.strict is not None
+    for seed in range(40):
+        made = generate(schema.strict, seed)
+        adapter.validate_json(json.dumps(made if schema.wrap is None else made[schema.wrap]))
+
+
+@pytest.mark.parametrize(
+    ("told", "holds"),
+    [
+        ("A word. (minLength=30, maxLength=31)", lambda text: 30 <= len(text) <= 31),
+        (r"(pattern=^(?=a)a,b{2}\)$, format=none)", lambda text: text == "a,bb)"),
+        ("(format=uri)", lambda text: text.startswith("https://")),
+        ("A word that is (minLength=30) not told at the end.", lambda text: len(text) < 30),
+    ],
+)
+def test_bounds_told_in_a_description_are_kept(told: str, holds: Any) -> None:
+    assert holds(generate({"type": "string", "description": told}, 1))
 
 
 @pytest.mark.parametrize(

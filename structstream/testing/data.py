@@ -35,6 +35,9 @@ def generate(schema: Schema | bool, seed: int | str = 0, *, items: int | None = 
     (``dict[int, …]`` works, as keys are years), a byte unit, an existing file. A ``pattern`` that no try satisfies
     (look-arounds that contradict the rest, back-references) gives plausible text without it.
 
+    Bounds that a description tells, as in ``(minLength=3, format=uri)``, are kept as well: a strict mode that refuses
+    them elsewhere leaves no other place.
+
     Args:
         schema: as draft 2020-12 has it, with ``$defs`` at its root; True allows all.
         seed: decides; any number or text.
@@ -103,7 +106,7 @@ class _Generator:
     def value(self, schema: Schema | bool, name: str, depth: int) -> Any:
         if not isinstance(schema, Mapping):
             return anything(self.random)
-        schema = self.resolved(schema)
+        schema = _with_what_is_told(self.resolved(schema))
         if "const" in schema:
             return schema["const"]
         if "enum" in schema:
@@ -314,6 +317,22 @@ class _Generator:
 
 def _text_matches(pattern: str | None, text: str) -> bool:
     return pattern is None or re.search(pattern, text) is not None
+
+
+_TOLD_NUMBER = re.compile(r"\b((?:min|max)(?:Length|Items|Properties))=(\d+)")
+_TOLD_TEXT = re.compile(r"\b(pattern|format)=(.+?)(?=, format=|\)$)")
+
+
+def _with_what_is_told(schema: Schema) -> Schema:
+    """The schema with the bounds that only its description has: strict modes refuse them elsewhere."""
+    description = schema.get("description")
+    if not isinstance(description, str) or not description.endswith(")"):
+        return schema
+    told: dict[str, Any] = {name: int(number) for name, number in _TOLD_NUMBER.findall(description)}
+    told |= dict(_TOLD_TEXT.findall(description))
+    if "uniqueItems=True" in description:
+        told["uniqueItems"] = True
+    return {**told, **schema}
 
 
 def _joined(one: Schema, other: Schema) -> Schema:

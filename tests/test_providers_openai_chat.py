@@ -612,8 +612,9 @@ def test_a_body_that_is_no_answer_is_a_protocol_error(body: bytes) -> None:
         OpenAIChat(ROUTES["openai"]).whole(body)
 
 
-def test_an_error_in_place_of_a_whole_answer() -> None:
-    events = OpenAIChat(ROUTES["openai"]).whole(b'{"error": {"message": "m"}}')
+@pytest.mark.parametrize("body", [b'{"error": {"message": "m"}}', b'{"object": "error", "message": "m"}'])
+def test_an_error_in_place_of_a_whole_answer(body: bytes) -> None:
+    events = OpenAIChat(ROUTES["openai"]).whole(body)
     assert [type(event) for event in events] == [Failed, StreamEnd]
 
 

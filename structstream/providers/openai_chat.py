@@ -119,9 +119,10 @@ class OpenAIChat:
     def whole(self, body: bytes) -> list[ProviderEvent]:
         """Return what an answer that was not streamed says; see `Provider.whole`."""
         answer = parse_object(body, self.spec.name)
-        if not (answer.get("choices") or answer.get("error")):
+        events = self.decoder().read(answer)
+        if not (answer.get("choices") or any(isinstance(event, Failed) for event in events)):
             raise ProtocolError("an answer without choices", provider=self.spec.name, event=str(answer))
-        return [*self.decoder().read(answer), StreamEnd()]
+        return [*events, StreamEnd()]
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes, *, now: float | None = None) -> ProviderError:
         """Return the error that an HTTP answer means; see `Provider.error`."""

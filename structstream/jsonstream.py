@@ -160,6 +160,11 @@ class JSONStream:
         return self._step is _DONE
 
     @property
+    def mark(self) -> int:
+        """The offset where the newest string, key, number or literal began."""
+        return self._mark
+
+    @property
     def path(self) -> str:
         """The JSON path of the place that was reached."""
         return render_path(self._path)
@@ -204,7 +209,7 @@ class JSONStream:
             JSONSyntaxError: the document is not complete, or its last number is none.
         """
         self._base = self.buffer.length + self._shift
-        if self._step is _NUMBER_STATE:
+        if self._step is _NUMBER_STATE and not self._path:  # elsewhere it may be half a number
             self._scalar(self._number_text("", self._base), self._base)
         if self._step is not _DONE:
             raise self._syntax_error(_EXPECTED[self._step], self._base)

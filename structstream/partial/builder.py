@@ -58,6 +58,8 @@ class Builder:
         """The root's node once it has closed: it is shown as a partial until the stream has ended well."""
         self.hidden = False
         """The root was opaque and has closed: it is shown once the stream has ended well."""
+        self.refused_at: int | None = None
+        """The offset behind the value that closed invalid; None while none did."""
         self.work = 0
         """Nodes and values touched: the counted work that the linearity tests hold."""
         self._buffer = buffer
@@ -179,7 +181,7 @@ class Builder:
         elif slot.text is not None and slot.text.plain:
             self._closed(text, slot)
         else:
-            self._judge(slot, f'"{text}"')
+            self._judge(slot, f'"{text}"', at + len(text) + 2)
 
     def close_string(self, end: int) -> None:
         if self._skipping:
@@ -191,11 +193,11 @@ class Builder:
         if node is not None and slot.text is not None and slot.text.plain:
             self._closed(node.buffer.text(), slot)
         else:
-            self._judge(slot, self._buffer.slice(self._string_start, end))
+            self._judge(slot, self._buffer.slice(self._string_start, end), end)
 
     def scalar(self, raw: str, end: int) -> None:
         if not self._skipping:
-            self._judge(self._slot, raw)
+            self._judge(self._slot, raw, end)
         elif self._at_tag:
             self._choose(json.loads(raw), end)
 
@@ -226,7 +228,7 @@ class Builder:
             if not self._skipping:
                 self._tagged = None
                 self.hidden = self.top is self.root
-                self._judge(self._slot, self._buffer.slice(self._skip_start, end))
+                self._judge(self._slot, self._buffer.slice(self._skip_start, end), end)
             return
         node = self.top
         if node.parent is None:
@@ -236,9 +238,9 @@ class Builder:
         if node.parent is self.root:
             self.document = node
         self._certain = node.certain
-        self._judge(node.shape, self._buffer.slice(node.start, end))
+        self._judge(node.shape, self._buffer.slice(node.start, end), end)
 
-    def _judge(self, shape: Shape, raw: str) -> None:
+    def _judge(self, shape: Shape, raw: str, end: int) -> None:
         """Close the value of the current place by what Pydantic makes of its JSON."""
         value: object = ABSENT
         if self._check and shape is not IGNORED and not shape.deferred:
@@ -246,6 +248,7 @@ class Builder:
                 value = shape.validator.validate_json(raw, context=self._context)
             except Exception as error:  # a caller's validator may raise anything
                 if self._fail_fast and self._certain:
+                    self.refused_at = end
                     raise as_invalid(error, self.top.path_of(len(self.top.values)), raw, self._outer) from error
         self._closed(value, shape)
 

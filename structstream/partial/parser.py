@@ -145,7 +145,9 @@ class PartialParser(Generic[T]):
     def completed(self) -> Sequence[str]:
         """Return the paths that closed in the text so far, in order; read when somebody looks at them."""
         key = self._key
-        return ClosedPaths(self._text.text(), self.shape, str if key is None else lambda path: unwrapped_path(path, key))
+        end = self._builder.refused_at
+        text = self._text.text() if end is None else self._text.slice(0, end - 1)  # the value that was refused stays open
+        return ClosedPaths(text, self.shape, str if key is None else lambda path: unwrapped_path(path, key))
 
     def finish(self) -> T:
         """End the text and return the validated value.

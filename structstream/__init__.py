@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .clock import Clock, SystemClock
-    from .decoder import StreamDecoder, parse_stream
+    from .decoder import StreamDecoder
     from .errors import (
         AuthenticationError,
         BadRequestError,
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         UnexpectedResponseError,
     )
     from .jsonstream import JSONLimits
+    from .parse import parse_stream
     from .partial import ListView, MappingView, Partial
     from .progress import ProgressCallback, ProgressEvent
     from .providers import ROUTES, ProviderSpec
@@ -64,7 +65,7 @@ __version__ = "0.1.0"
 # Where each public name lives.
 _HOMES = {
     "clock": ("Clock", "SystemClock"),
-    "decoder": ("StreamDecoder", "parse_stream"),
+    "decoder": ("StreamDecoder",),
     "errors": (
         "AuthenticationError",
         "BadRequestError",
@@ -98,6 +99,7 @@ _HOMES = {
         "UnexpectedResponseError",
     ),
     "jsonstream": ("JSONLimits",),
+    "parse": ("parse_stream",),
     "partial": ("ListView", "MappingView", "Partial"),
     "progress": ("ProgressCallback", "ProgressEvent"),
     "providers": ("ROUTES", "ProviderSpec"),

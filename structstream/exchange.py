@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from .clock import DeadlinePassed, Interrupted, Watchdog
 from .decoder import StreamDecoder
 from .errors import (
+    ConnectionFailedError,
+    IncompleteError,
     ProviderError,
     StreamCancelledError,
-    StreamFailedError,
     StreamTimeoutError,
     StructStreamError,
     UnexpectedResponseError,
@@ -143,8 +144,8 @@ class Exchange(Generic[T]):
                     with watchdog:
                         while data:
                             responses = decoder.feed(data)
-                            if self._first_partial is None:
-                                self._note_first_partial(responses)
+                            if responses and self._first_partial is None:
+                                self._first_partial = self._clock.now() - self._began
                             for response in responses:
                                 yield response
                             if decoder.done:
@@ -158,6 +159,8 @@ class Exchange(Generic[T]):
                 error = self._late()
             except Interrupted:
                 error = _cancelled()
+            except ConnectionFailedError as failure:
+                error = failure if self._answer is None else _incomplete(failure)
             except StructStreamError as failure:
                 error = failure
             except (asyncio.CancelledError, GeneratorExit):
@@ -254,10 +257,6 @@ class Exchange(Generic[T]):
             return StreamTimeoutError("first_token", configured=timeouts.first_token, elapsed=now - self._began)
         return StreamTimeoutError("between_tokens", configured=self._between, elapsed=now - self._asked)
 
-    def _note_first_partial(self, responses: Sequence[StreamingResponse[T]]) -> None:
-        if responses and responses[-1].partial_result is not None:
-            self._first_partial = self._clock.now() - self._began
-
     def _seal(self, last: StreamingResponse[T]) -> StreamingResponse[T]:
         """Complete the outcome with what only the edge knows, and write it down."""
         found = last.outcome
@@ -279,7 +278,7 @@ class Exchange(Generic[T]):
         timings = Timings(self._first_byte, self._first_partial, self._clock.now() - self._began)
         outcome = replace(found, timings=timings, attempts=tuple(ledger.attempts), headers=self._headers)
         last.outcome = ledger.outcome = outcome
-        if isinstance(error, StreamFailedError):
+        if error is not None:
             error.outcome = outcome
         self._said_all = found.kind in _SAID_ALL
         logger.debug("%s: %s after %.3f s (%s)", self._name, found.kind, timings.total, type(error).__name__)
@@ -336,6 +335,12 @@ class Head:
 
 
 _NOTHING = re.compile(rb"(?:[\xef\xbb\xbf\s]|:[^\r\n]*+[\r\n])*+")
+
+
+def _incomplete(broken: ConnectionFailedError) -> IncompleteError:
+    error = IncompleteError(f"the connection ended without a finish: {broken}")
+    error.__cause__ = broken
+    return error
 
 
 def _cancelled() -> StreamCancelledError:

@@ -121,10 +121,12 @@ class StructuredLLMService:
 
     def _plan(self, model: str) -> tuple[Route, Connect]:
         given = self._given
-        if given is not None:
-            found = self._route_of(given, model) if isinstance(given, SDKTransport) else route(model, self._providers)
-            return found, _always(given)
+        if isinstance(given, SDKTransport):
+            found = self._route_of(given, model)
+            return found, _always(given.named(found.spec.name))
         found = route(model, self._providers)
+        if given is not None:
+            return found, _always(given)
         spec = found.spec
         base_url, api_key = self._base_url(spec), self._api_key(spec)
 
@@ -147,8 +149,8 @@ class StructuredLLMService:
             return route(model, self._providers)
         if spec is None:
             return route(f"openai/{model}", self._providers)
-        own = (spec.name, "openai") if given.is_azure else (spec.name,)
-        name = model.partition("/")[2] if prefix in own and slash else model
+        # The name of a deployment has no slash; the names of other providers' models may.
+        name = model.rpartition("/")[2] if given.is_azure else model.removeprefix(f"{spec.name}/")
         return Route(DIALECTS[spec.dialect](spec), name)
 
     def _base_url(self, spec: ProviderSpec) -> str:

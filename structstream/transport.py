@@ -93,6 +93,10 @@ class SDKTransport:
         self._owned = owned
         self._clock = clock or SystemClock()
 
+    def named(self, provider: str) -> SDKTransport:
+        """Return the same with another name in its errors; what is owned stays owned here."""
+        return SDKTransport(self._client, provider=provider, clock=self._clock)
+
     @property
     def is_azure(self) -> bool:
         """Whether the client is one for Azure."""

@@ -1,0 +1,394 @@
+"""One attempt over a real socket: every end is one outcome, every deadline is named, every failure keeps what came."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from typing import Any
+
+import pytest
+
+from structstream import errors
+from structstream.exchange import Head
+from structstream.request import Timeouts
+from structstream.response import OutcomeKind, StreamingResponse
+from structstream.service import StructuredLLMService
+from structstream.testing import (
+    FakeClock,
+    Fault,
+    Script,
+    content_filter,
+    cut_at_byte,
+    drop_at_byte,
+    duplicate_finish,
+    empty_stream,
+    html_200,
+    in_band_error,
+    length,
+    malformed_chunk,
+    no_finish,
+    no_tool_call,
+    plain_json_200,
+    refusal,
+    reset_at_byte,
+    stall_at_byte,
+    stall_before_first_byte,
+    status,
+    text_after_json,
+    two_tool_calls,
+    unknown_events,
+)
+from tests.edge import CLIENTS, KEY, PROFILE, Profile, request_for, serving, steps_of
+from tests.rawserver import EVENT_STREAM, http_head, raw_server
+
+pytestmark = pytest.mark.anyio
+
+ADA = Profile.model_validate_json(PROFILE)
+
+
+def last(steps: list[StreamingResponse[Profile]]) -> StreamingResponse[Profile]:
+    assert [step.is_complete for step in steps] == [False] * (len(steps) - 1) + [True]
+    return steps[-1]
+
+
+@pytest.mark.parametrize("make_client", CLIENTS, ids=lambda make: make.__name__)
+@pytest.mark.parametrize("mode", ["native", "tool", "prompted"])
+@pytest.mark.parametrize("streaming", [True, False], ids=["streamed", "whole"])
+async def test_a_good_answer_is_complete(make_client: Any, mode: str, streaming: bool) -> None:
+    async with serving(make_client=make_client) as (service, provider):
+        steps = await steps_of(service, request_for(mode=mode, enable_streaming=streaming))
+        end = last(steps)
+        assert (end.partial_result, end.error, end.progress_percent) == (ADA, None, 100)
+        outcome = end.outcome
+        assert outcome is not None
+        assert outcome.kind is OutcomeKind.COMPLETE
+        assert outcome.raw_text == PROFILE
+        assert outcome.usage is not None
+        (attempt,) = outcome.attempts
+        assert (attempt.number, attempt.model, attempt.mode, attempt.kind) == (1, "gpt-4o", mode, OutcomeKind.COMPLETE)
+        assert attempt.request_id == outcome.headers["x-request-id"] == "req_simulated_0"
+        assert outcome.headers["x-ratelimit-limit-requests"] == "10000"
+        assert not {"content-type", "date", "set-cookie"} & set(outcome.headers)
+        assert len(provider.requests) == 1
+        if not streaming:
+            assert len(steps) == 1
+
+
+async def test_a_finished_answer_gives_its_connection_back() -> None:
+    async with serving() as (service, provider):
+        for _ in range(5):
+            await steps_of(service, request_for())
+        assert provider.connections == 1
+
+
+STREAM_FAULTS: list[tuple[Fault, str, type[errors.StructStreamError]]] = [
+    (length(30), "truncated", errors.TruncatedError),
+    (no_finish(), "incomplete", errors.IncompleteError),
+    (empty_stream(), "incomplete", errors.IncompleteError),
+    (cut_at_byte(900), "incomplete", errors.IncompleteError),
+    (drop_at_byte(900), "incomplete", errors.IncompleteError),
+    (reset_at_byte(900), "incomplete", errors.IncompleteError),
+    (refusal("No."), "refused", errors.RefusedError),
+    (content_filter(3), "filtered", errors.FilteredError),
+    (in_band_error(3), "provider_error", errors.ServerError),
+    (malformed_chunk(2), "provider_error", errors.ProtocolError),
+    (html_200(), "provider_error", errors.UnexpectedResponseError),
+    (plain_json_200('{"choices": []}'), "provider_error", errors.UnexpectedResponseError),
+    (plain_json_200('{"error": {"code": "insufficient_quota"}}'), "provider_error", errors.QuotaExceededError),
+    (status(400), "provider_error", errors.BadRequestError),
+    (status(401), "provider_error", errors.AuthenticationError),
+    (status(403), "provider_error", errors.PermissionDeniedError),
+    (status(404), "provider_error", errors.NotFoundError),
+    (status(422), "provider_error", errors.BadRequestError),
+    (status(429), "provider_error", errors.RateLimitedError),
+    (status(500), "provider_error", errors.ServerError),
+    (status(502, body="<html><title>Bad gateway</title></html>"), "provider_error", errors.ServerError),
+    (status(503, body={"error": {"message": "busy"}}), "provider_error", errors.OverloadedError),
+    (status(529, body={"error": {"message": "busy"}}), "provider_error", errors.OverloadedError),
+]
+
+
+@pytest.mark.parametrize(("fault", "kind", "error"), STREAM_FAULTS, ids=lambda value: getattr(value, "name", None))
+async def test_a_fault_ends_in_its_outcome(fault: Fault, kind: str, error: type[errors.StructStreamError]) -> None:
+    async with serving(faults=[fault, fault]) as (service, provider):
+        end = last(await steps_of(service, request_for()))
+        outcome = end.outcome
+        assert outcome is not None
+        assert outcome.kind.value == kind
+        assert isinstance(outcome.error, error)
+        assert end.partial_result is None
+        assert end.error == str(outcome.error)
+        assert outcome.error.outcome is outcome
+        assert outcome.attempts[0].reason == end.error
+        assert len(provider.requests) == 1
+        # what came before is kept, and is true
+        assert PROFILE.startswith(outcome.raw_text)
+        assert {path.partition("[")[0] for path in outcome.completed} <= {"", *Profile.model_fields}
+        with pytest.raises(error) as raised:
+            await service.route_structured(request_for())
+        assert raised.value.outcome is not None
+        assert raised.value.outcome.kind.value == kind
+
+
+@pytest.mark.parametrize(
+    "fault", [duplicate_finish(), unknown_events(), two_tool_calls()], ids=lambda fault: fault.name
+)
+async def test_what_is_odd_but_harmless_is_complete(fault: Fault) -> None:
+    async with serving(faults=[fault]) as (service, _):
+        assert await service.route_structured(request_for(mode="tool")) == ADA
+
+
+async def test_text_after_the_json_is_invalid_in_strict_reading_only() -> None:
+    async with serving(faults=[text_after_json(), text_after_json()]) as (service, _):
+        with pytest.raises(errors.InvalidOutputError):
+            await service.route_structured(request_for(mode="native"))
+        assert await service.route_structured(request_for(mode="prompted")) == ADA
+
+
+async def test_words_where_a_tool_call_was_forced_are_no_answer() -> None:
+    async with serving(faults=[no_tool_call()]) as (service, _):
+        with pytest.raises(errors.StreamFailedError) as raised:
+            await service.route_structured(request_for(mode="tool"))
+        assert raised.value.outcome is not None
+        assert raised.value.outcome.kind in {OutcomeKind.INVALID, OutcomeKind.REFUSED, OutcomeKind.INCOMPLETE}
+
+
+async def test_an_answer_that_is_no_profile_is_invalid_and_the_connection_is_left_at_once() -> None:
+    text = '{"name": "Ada", "age": "many", ' + '"tags": [' + '"x", ' * 2000 + '"x"]}'
+    async with serving(document=text) as (service, provider):
+        end = last(await steps_of(service, request_for()))
+        assert end.outcome is not None
+        assert end.outcome.kind is OutcomeKind.INVALID
+        assert isinstance(end.outcome.error, errors.InvalidOutputError)
+        assert end.outcome.error.path == "age"
+        record = await provider.wait_for_disconnect(0, within=1)
+        assert record.ending == "disconnected"
+
+
+async def test_a_broken_connection_is_the_cause_of_an_incomplete_answer() -> None:
+    async with serving(faults=[reset_at_byte(900)]) as (service, _):
+        end = last(await steps_of(service, request_for()))
+        assert end.outcome is not None
+        assert end.outcome.kind is OutcomeKind.INCOMPLETE
+        assert isinstance(end.outcome.error.__cause__, errors.ConnectionFailedError)  # type: ignore[union-attr]
+
+
+async def test_bytes_that_are_no_http_break_the_connection() -> None:
+    seen = asyncio.Event()
+    event = b'data: {"choices":[{"delta":{"content":"{\\"name\\": \\"Ad"}}]}\n\n'
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(http_head(headers={**EVENT_STREAM, "transfer-encoding": "chunked"}))
+        writer.write(b"%x\r\n%s\r\n" % (len(event), event))
+        await seen.wait()
+        writer.write(b"this is no chunk\r\n")
+
+    async with raw_server(answer) as server, CLIENTS[0](server.base_url) as client:
+        stream = StructuredLLMService(client).route_structured_streaming(request_for())
+        assert (await anext(stream)).partial_result.name == "Ad"
+        seen.set()
+        with pytest.raises(errors.IncompleteError, match="connection broke"):
+            await stream.result()
+
+
+async def test_no_connection_at_all_is_a_provider_error() -> None:
+    async with serving() as (service, provider):
+        await provider.aclose()
+        end = last(await steps_of(service, request_for()))
+        assert end.outcome is not None
+        assert end.outcome.kind is OutcomeKind.PROVIDER_ERROR
+        assert isinstance(end.outcome.error, errors.ConnectionFailedError)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>", b'{"choices": []}', b'{"error": {"message": "no", "code": "invalid_api_key"}}', b"{", b"[]"],
+    ids=["empty", "page", "no choices", "error", "cut", "list"],
+)
+async def test_a_whole_answer_that_is_none_is_a_typed_error(body: bytes) -> None:
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(http_head(headers={"content-type": "application/json"}, length=len(body)) + body)
+
+    async with raw_server(answer) as server, CLIENTS[0](server.base_url) as client:
+        with pytest.raises(errors.StructStreamError) as raised:
+            await StructuredLLMService(client).route_structured(request_for(enable_streaming=False))
+        assert raised.value.outcome is not None
+        assert raised.value.outcome.kind is OutcomeKind.PROVIDER_ERROR
+
+
+async def test_a_retry_after_that_is_a_date_counts_from_the_answers_own_date() -> None:
+    dates = {"date": "Wed, 21 Oct 2015 07:28:00 GMT", "retry-after": "Wed, 21 Oct 2015 07:28:09 GMT"}
+    async with serving(faults=[status(429, dates, {"error": {"message": "slow"}})]) as (service, _):
+        with pytest.raises(errors.RateLimitedError) as raised:
+            await service.route_structured(request_for())
+        assert raised.value.retry_after == 9
+        assert raised.value.outcome is not None
+        assert raised.value.outcome.headers["retry-after"] == dates["retry-after"]
+
+
+# deadlines
+
+
+async def test_no_first_event_in_time_is_the_first_token_deadline() -> None:
+    clock = FakeClock()
+    async with serving(clock=clock, faults=[stall_before_first_byte()]) as (service, provider):
+        reading = asyncio.create_task(steps_of(service, request_for(timeouts=Timeouts(first_token=7))))
+        await provider.wait_for_stall()
+        await clock.advance(7)
+        await expect_timeout(reading, "first_token", 7)
+        await provider.wait_for_disconnect(0, within=1)
+
+
+async def test_comments_that_keep_a_connection_alive_are_no_first_event() -> None:
+    clock = FakeClock()
+    written = asyncio.Event()
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(http_head() + b": hold on\n\n: hold")
+        written.set()
+
+    async with raw_server(answer) as server, CLIENTS[0](server.base_url) as client:
+        service = StructuredLLMService(client, clock=clock)
+        reading = asyncio.create_task(steps_of(service, request_for(timeouts=Timeouts(first_token=7))))
+        await written.wait()
+        await clock.advance(7)
+        await expect_timeout(reading, "first_token", 7)
+        await asyncio.wait_for(server.left.wait(), 1)
+
+
+async def test_silence_in_the_middle_is_the_deadline_between_tokens_and_keeps_what_came() -> None:
+    clock = FakeClock()
+    async with serving(clock=clock, faults=[stall_at_byte(2000)]) as (service, provider):
+        async with service.route_structured_streaming(request_for(timeouts=Timeouts(between_tokens=3))) as stream:
+            seen = [await anext(stream)]
+            await provider.wait_for_stall()
+            while seen[-1].outcome is None:
+                step = asyncio.ensure_future(anext(stream))
+                await until_it_waits(step, clock)
+                if not step.done():
+                    await clock.advance(3)
+                seen.append(await step)
+            outcome = seen[-1].outcome
+        assert outcome.kind is OutcomeKind.TIMEOUT
+        error = outcome.error
+        assert isinstance(error, errors.StreamTimeoutError)
+        assert (error.deadline, error.configured) == ("between_tokens", 3)
+        assert outcome.raw_text
+        assert PROFILE.startswith(outcome.raw_text)
+        await provider.wait_for_disconnect(0, within=1)
+
+
+async def test_the_whole_call_has_a_deadline() -> None:
+    clock = FakeClock()
+    async with serving(clock=clock, faults=[stall_at_byte(2000)]) as (service, provider):
+        limits = Timeouts(between_tokens=None, first_token=None, total=20)
+        reading = asyncio.create_task(steps_of(service, request_for(timeouts=limits)))
+        await provider.wait_for_stall()
+        await clock.advance(20)
+        await expect_timeout(reading, "total", 20)
+
+
+async def test_a_slow_caller_passes_no_deadline_but_that_of_the_whole_call() -> None:
+    clock = FakeClock()
+    async with serving(clock=clock) as (service, _):
+        limits = Timeouts(between_tokens=1, first_token=1, total=100)
+        stream = service.route_structured_streaming(request_for(timeouts=limits, cadence="delta"))
+        await anext(stream)
+        await clock.advance(50)
+        assert await stream.result() == ADA
+        stream = service.route_structured_streaming(request_for(timeouts=limits))
+        await anext(stream)
+        await clock.advance(50)
+
+
+async def test_an_endless_stream_ends_with_the_deadline_of_the_whole_call() -> None:
+    clock = FakeClock()
+    endless = '{"name": "' + "a" * 3_000_000
+    async with serving(clock=clock, document=endless, script=Script(delta_size=4000)) as (service, _):
+        stream = service.route_structured_streaming(request_for(timeouts=Timeouts(total=5)))
+        for _ in range(3):
+            await anext(stream)
+        await clock.advance(5)
+        rest = [step async for step in stream]
+        assert len(rest) < 3
+        outcome = rest[-1].outcome
+        assert outcome is not None
+        assert isinstance(outcome.error, errors.StreamTimeoutError)
+        assert outcome.error.deadline == "total"
+
+
+async def expect_timeout(
+    reading: asyncio.Task[list[StreamingResponse[Profile]]], deadline: str, configured: float
+) -> None:
+    outcome = last(await reading).outcome
+    assert outcome is not None
+    assert outcome.kind is OutcomeKind.TIMEOUT
+    assert isinstance(outcome.error, errors.StreamTimeoutError)
+    assert (outcome.error.deadline, outcome.error.configured) == (deadline, configured)
+    assert outcome.error.elapsed >= configured
+    assert outcome.timings.total is not None
+    assert outcome.timings.total >= configured
+
+
+async def until_it_waits(step: asyncio.Future[Any], clock: FakeClock) -> None:
+    """Give a read that has its bytes already the turns that it needs."""
+    for _ in range(20):
+        if not step.done():
+            await asyncio.sleep(0)
+
+
+async def test_timings_are_told_on_the_clock() -> None:
+    clock = FakeClock()
+    async with serving(clock=clock, script=Script(first_token_delay=0)) as (service, _):
+        outcome = last(await steps_of(service, request_for())).outcome
+        assert outcome is not None
+        assert (outcome.timings.first_byte, outcome.timings.first_partial, outcome.timings.total) == (0, 0, 0)
+        assert clock.sleepers == 0  # no timer is left behind
+
+
+async def test_the_log_tells_the_way_and_no_content(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, "structstream"):
+        async with serving() as (service, _):
+            await steps_of(service, request_for())
+    said = [record.getMessage() for record in caplog.records if record.name == "structstream"]
+    assert len(said) == 3
+    for sentence, word in zip(said, ("starts", "first byte", "complete"), strict=True):
+        assert word in sentence
+        assert "simulated/gpt-4o" in sentence
+        for secret in (KEY, "confidence", "Lovelace"):
+            assert secret not in sentence
+
+
+# what a body begins with
+
+HEADS = [
+    (b"data: {}\n\n", b"d"),
+    (b": a comment\n\r\n:another { one\revent: x\n", b"e"),
+    (b"\xef\xbb\xbf\n<html>", b"<"),
+    (b"  \r\n {}", b"{"),
+    (b"[{}]", b"["),
+    (b": only comments\n\n", b""),
+    (b": an open comment {", b""),
+    (b"", b""),
+]
+
+
+@pytest.mark.parametrize(("data", "sign"), HEADS)
+def test_the_head_finds_the_first_byte_that_says_something_under_every_cut(data: bytes, sign: bytes) -> None:
+    for first, second in itertools.combinations_with_replacement(range(len(data) + 1), 2):
+        head = Head()
+        found = [head.feed(part) for part in (data[:first], data[first:second], data[second:])]
+        assert next((each for each in found if each), b"") == sign
+
+
+async def test_a_stream_without_its_content_type_is_read_all_the_same() -> None:
+    body = b'data: {"choices": [{"delta": {"content": "%s"}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
+    body = body.replace(b"%s", PROFILE.replace('"', '\\"').encode())
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(http_head(headers={"content-type": "application/json"}, length=len(body)) + body)
+
+    assert EVENT_STREAM["content-type"] == "text/event-stream"
+    async with raw_server(answer) as server, CLIENTS[0](server.base_url) as client:
+        assert await StructuredLLMService(client).route_structured(request_for()) == ADA

@@ -101,7 +101,7 @@ def parse_path(path: str) -> list[str | int]:
     while at < len(path):
         match = _PATH_ITEM.match(path, at)
         if match is None or (path[at] == ".") != (match[1] is not None and at > 0):
-            raise ValueError(f"{path!r} is no path: expected a name, [index] or [\"key\"] at offset {at}")
+            raise ValueError(f'{path!r} is no path: expected a name, [index] or ["key"] at offset {at}')
         if match[1] is not None:
             items.append(match[1])
         else:

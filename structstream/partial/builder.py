@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import jiter
 from pydantic import ValidationError
 
-from ..errors import InvalidOutputError
-from ..jsonstream import JSONLimits, JSONStream
-from ..text import TextBuffer, render_path
+from structstream.errors import InvalidOutputError
+from structstream.jsonstream import JSONLimits, JSONStream
+from structstream.text import TextBuffer, render_path
+
 from .nodes import ABSENT, Node, TextNode
-from .schema import IGNORED, ArrayPart, MappingPart, RecordPart, Shape, TaggedPart
+from .schema import IGNORED, ArrayPart, MappingPart, RecordPart, Shape, Siblings, TaggedPart
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,7 +101,10 @@ class Builder:
 
     def _push(self, part: RecordPart | MappingPart | ArrayPart, at: int, *, named: bool) -> None:
         self.work += 1
-        self.top = self.opened = Node(self._slot, part, self.top, at, named=named, certain=self._certain)
+        node = Node(self._slot, part, self.top, at, named=named, certain=self._certain)
+        if isinstance(part, RecordPart) and part.siblings:
+            node.raw = {}
+        self.top = self.opened = node
 
     def _skip(self, at: int, tagged: TaggedPart | None) -> None:
         self._skipping = 1
@@ -158,7 +162,9 @@ class Builder:
         self._slot = IGNORED
         if part.extra == "forbid" and name not in part.known and self._check and self._fail_fast and node.certain:
             path = [*(node.parent.path_of(node.pos) if node.parent is not None else []), name]
-            raise InvalidOutputError("Extra inputs are not permitted", path=render_path(path[self._outer :]), value=json.dumps(name))
+            raise InvalidOutputError(
+                "Extra inputs are not permitted", path=render_path(path[self._outer :]), value=json.dumps(name)
+            )
 
     def _mapping_key(self, part: MappingPart, name: str) -> Any:  # Any: as declared
         if part.key.text is not None and part.key.text.plain:
@@ -209,7 +215,7 @@ class Builder:
         if not self._check or self.top is self.root:
             return False
         if slot is IGNORED or slot.deferred:
-            self._closed(ABSENT, slot)
+            self._judge(slot, raw, at + len(raw))
             return True
         try:
             value = slot.validator.validate_json(raw, context=self._context)
@@ -243,27 +249,52 @@ class Builder:
     def _judge(self, shape: Shape, raw: str, end: int) -> None:
         """Close the value of the current place by what Pydantic makes of its JSON."""
         value: object = ABSENT
-        if self._check and shape is not IGNORED and not shape.deferred:
+        siblings = self._siblings(raw) if shape.deferred else None
+        if self._check and shape is not IGNORED and (siblings is not None or not shape.deferred):
             try:
-                value = shape.validator.validate_json(raw, context=self._context)
+                if siblings is None:
+                    value = shape.validator.validate_json(raw, context=self._context)
+                else:
+                    top = self.top
+                    name = str(top.name_of(len(top.values)))
+                    value = siblings.judge(name, {**(top.raw or {}), name: raw}, self._context)
             except Exception as error:  # a caller's validator may raise anything
                 if self._fail_fast and self._certain:
                     self.refused_at = end
-                    raise as_invalid(error, self.top.path_of(len(self.top.values)), raw, self._outer) from error
-        self._closed(value, shape)
+                    path = self.top.path_of(len(self.top.values))
+                    raise as_invalid(error, path[:-1] if siblings else path, raw, self._outer) from error
+        self._closed(value, shape, text=raw, waits=shape.deferred and siblings is None)
 
-    def _closed(self, value: object, shape: Shape, raw: str | None = None) -> None:
+    def _siblings(self, raw: str) -> Siblings | None:
+        """What the value that closes depends on, if all of it has closed; None: it waits for the object's end."""
+        node = self.top
+        if not isinstance(node.part, RecordPart) or node.repeated or not self._certain:
+            return None
+        pos = len(node.values)
+        siblings = node.part.siblings.get(str(node.name_of(pos)))
+        if siblings is None:
+            return None
+        waiting = node.deferred
+        entries = [node.where.get(name, pos + 1) for name in siblings.keys]
+        return siblings if all(entry <= pos and entry not in waiting for entry in entries) else None
+
+    def _closed(
+        self, value: object, shape: Shape, raw: str | None = None, *, text: str | None = None, waits: bool = False
+    ) -> None:
+        """Keep a value; `raw` is the JSON of a container that came whole, `text` that of another value, if known."""
         if shape is IGNORED:
             return
         self.work += 1
         top = self.top
         pos = len(top.values)
-        if shape.deferred:
+        if waits:
             top.deferred.append(pos)
         else:
             self.closings.append((top, pos, raw, shape))
         top.values.append(value)
         self._certain = top.certain
+        if top.raw is not None:
+            top.raw[str(top.name_of(pos))] = text or raw or json.dumps(value)
         if top.names is None:
             part = top.part
             self._slot = part.at(pos + 1) if isinstance(part, ArrayPart) else IGNORED

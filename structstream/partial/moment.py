@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, overload
 
-from ..errors import JSONLimitError, JSONSyntaxError
-from ..jsonstream import JSONStream
-from ..text import TextBuffer, render_path
+from structstream.errors import JSONLimitError, JSONSyntaxError
+from structstream.jsonstream import JSONStream
+from structstream.text import TextBuffer, render_path
+
 from .builder import UNBOUNDED, Builder
 from .nodes import ABSENT, Node, TextNode
 from .schema import ArrayPart, RecordPart
@@ -48,7 +49,7 @@ class Moment:
         if closings:
             builder.closings = []
         self._hidden = builder.hidden
-        self._closings: Sequence[Closing] = closings if closings else ()
+        self._closings: Sequence[Closing] = closings or ()
         self._path: OpenPath | None = None
         self._snapshot: object = ABSENT
 

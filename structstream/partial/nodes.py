@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..text import TextBuffer
+from structstream.text import TextBuffer
 
 if TYPE_CHECKING:
     from .schema import ArrayPart, MappingPart, RecordPart, Shape
@@ -36,6 +36,7 @@ class Node:
         "parent",
         "part",
         "pos",
+        "raw",
         "repeated",
         "shape",
         "start",
@@ -64,6 +65,7 @@ class Node:
         self.where: dict[object, int] = {}  # the newest entry of each name
         self.repeated = False  # a key came twice
         self.deferred: list[int] = []  # entries that are judged with this object
+        self.raw: dict[str, str] | None = None  # the JSON of its fields, where a validator may read siblings
 
     def name_of(self, pos: int) -> str | int:
         """What an entry is called in a path."""

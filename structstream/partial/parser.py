@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from ..jsonstream import JSONLimits, JSONStream
-from ..repair import JSONRepair
-from ..text import TextBuffer
+from structstream.jsonstream import JSONLimits, JSONStream
+from structstream.repair import JSONRepair
+from structstream.text import TextBuffer
+
 from .accepts import accepts
 from .builder import Builder, as_invalid
 from .moment import ClosedPaths, Moment
@@ -146,7 +147,9 @@ class PartialParser(Generic[T]):
         """Return the paths that closed in the text so far, in order; read when somebody looks at them."""
         key = self._key
         end = self._builder.refused_at
-        text = self._text.text() if end is None else self._text.slice(0, end - 1)  # the value that was refused stays open
+        text = (
+            self._text.text() if end is None else self._text.slice(0, end - 1)
+        )  # the value that was refused stays open
         return ClosedPaths(text, self.shape, str if key is None else lambda path: unwrapped_path(path, key))
 
     def finish(self) -> T:
@@ -168,4 +171,3 @@ class PartialParser(Generic[T]):
             except Exception as error:  # a caller's validator may raise anything
                 raise as_invalid(error, [], self.text, self._outer) from error
         return cast("T", value if self._key is None else getattr(value, self._key))
-

@@ -9,15 +9,18 @@ A value is judged by the sub-validator of its shape, run on its raw JSON when it
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from types import NoneType
 from typing import Any, TypeVar
 
 from pydantic import PydanticUserError, TypeAdapter
 from pydantic_core import CoreConfig, SchemaSerializer, SchemaValidator, core_schema
 
-from ..errors import ConfigurationError
+from structstream.errors import ConfigurationError
+
 from .accepts import STRINGS_THAT_YIELD, accepts
 
 __all__ = ["IGNORED", "ArrayPart", "MappingPart", "RecordPart", "Shape", "TaggedPart", "TextPart", "shape_of"]
@@ -47,6 +50,24 @@ class Field:
 
 
 @dataclass(slots=True, eq=False)
+class Siblings:
+    """What a field whose validator may read ``info.data`` depends on: the fields that stand before it.
+
+    `keys` gives the JSON key of each of them and, last, its own; `shape` judges an object of just these.
+    """
+
+    keys: dict[str, str]
+    shape: Shape
+
+    def judge(self, name: str, raw: Mapping[str, str], context: Any) -> object:  # Any: Pydantic's own type for it
+        """What Pydantic makes of the field `name` behind the others, each given as its raw JSON."""
+        members = ",".join(f"{json.dumps(key)}:{raw[field]}" for field, key in self.keys.items())
+        found = self.shape.validator.validate_json(f"{{{members}}}", context=context)
+        fields: Mapping[str, object] = found[0] if isinstance(found, tuple) else found
+        return fields[name]
+
+
+@dataclass(slots=True, eq=False)
 class RecordPart:
     """An object with named fields: a model, a dataclass or a TypedDict."""
 
@@ -58,7 +79,7 @@ class RecordPart:
     extra: str
     extra_shape: Shape
     by_name: dict[str, Field]
-    computed: tuple[str, ...]
+    siblings: dict[str, Siblings]
 
 
 @dataclass(slots=True, eq=False)
@@ -118,7 +139,7 @@ class Shape:
     array: ArrayPart | None = None
     root_model: type | None = None  # a RootModel around what the parts describe
     deferred: bool = False
-    empty: Callable[[], Any] = type(None)  # Any: None, [] or {}
+    empty: Callable[[], Any] = NoneType  # Any: None, [] or {}
     _validator: SchemaValidator | None = None
     _serializer: SchemaSerializer | None = None
 
@@ -154,7 +175,11 @@ class Shape:
         _collect_references(self.schema, self.definitions, needed)
         if not needed:
             return self.schema
-        inner = {"type": "definition-ref", "schema_ref": self.schema["ref"]} if self.schema.get("ref") in needed else self.schema
+        inner = (
+            {"type": "definition-ref", "schema_ref": self.schema["ref"]}
+            if self.schema.get("ref") in needed
+            else self.schema
+        )
         return {"type": "definitions", "schema": inner, "definitions": list(needed.values())}
 
 
@@ -219,7 +244,7 @@ class _Reader:
 
     def nullable(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
         self.wrapper(shape, schema, config)
-        shape.empty = type(None)
+        shape.empty = NoneType
 
     def default(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
         # Where a default stands in for an invalid value, what is inside may vanish: opaque.
@@ -245,12 +270,12 @@ class _Reader:
 
     # --- values ---
 
-    def any(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
-        anything = Shape({"type": "any"})
+    def anything(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
+        inner = Shape({"type": "any"})
         text_key = Shape({"type": "str"}, text=TextPart(plain=True, strip=False))
-        for one in (shape, anything):
-            one.record = MappingPart(text_key, anything)
-            one.array = ArrayPart((), anything)
+        for one in (shape, inner):
+            one.record = MappingPart(text_key, inner)
+            one.array = ArrayPart((), inner)
 
     def string(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
         rules = {name.removeprefix("str_"): value for name, value in (config or {}).items() if name.startswith("str_")}
@@ -258,7 +283,7 @@ class _Reader:
         if not rules.get("to_upper") and not rules.get("to_lower"):
             shape.text = TextPart(plain=not any(rules.values()), strip=bool(rules.get("strip_whitespace")))
 
-    def list(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
+    def sequence(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
         items = schema.get("items_schema") or {"type": "any"}
         item = self.shape(items, config)
         if item.deferred:
@@ -267,7 +292,7 @@ class _Reader:
         shape.array = ArrayPart((), item)
         shape.empty = list
 
-    def tuple(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
+    def positions(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
         items = [self.shape(item, config) for item in schema["items_schema"]]
         if any(item.deferred for item in items):
             shape.deferred = True
@@ -281,7 +306,7 @@ class _Reader:
             return  # which item is which is known at the end only
         shape.empty = tuple
 
-    def dict(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
+    def mapping(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
         key = self.shape(schema.get("keys_schema") or {"type": "str"}, config)
         value = self.shape(schema.get("values_schema") or {"type": "any"}, config)
         if key.deferred or value.deferred:
@@ -298,7 +323,7 @@ class _Reader:
             return  # its __init__ sees the raw data and may change it
         if schema.get("root_model"):
             self._copy(shape, self.shape(schema["schema"], own))
-            shape.root_model, shape.empty, shape.deferred = schema["cls"], type(None), False
+            shape.root_model, shape.empty, shape.deferred = schema["cls"], NoneType, False
         elif schema["schema"]["type"] == "model-fields":
             fields = schema["schema"]
             extra = fields.get("extra_behavior") or own.get("extra_fields_behavior") or "ignore"
@@ -319,16 +344,26 @@ class _Reader:
         self._record(shape, cls, schema, schema["fields"], extra, own, is_mapping=True)
 
     def _record(
-        self, shape: Shape, cls: type, schema: Schema, members: Schema, extra: str, config: Schema, *, is_mapping: bool = False
+        self,
+        shape: Shape,
+        cls: type,
+        schema: Schema,
+        members: Schema,
+        extra: str,
+        config: Schema,
+        *,
+        is_mapping: bool = False,
     ) -> None:
         by_name = {name: Field(name, self.shape(item["schema"], config)) for name, item in members.items()}  # type: ignore[arg-type]  # a CoreConfig, read as a mapping
         lookup: dict[str, Field] = {}
         known: set[str] = set()
+        keys: dict[str, str] = {}
         for name, item in members.items():
             for index, path in enumerate(_lookup_paths(name, item, config)):
                 known.add(str(path[0]))
                 if len(path) == 1:
                     lookup.setdefault(str(path[0]), Field(name, by_name[name].shape, certain=index == 0))
+                    keys.setdefault(name, str(path[0]))
         extras = schema.get("extras_schema") or {"type": "any"}
         shape.record = RecordPart(
             cls=cls,
@@ -339,8 +374,21 @@ class _Reader:
             extra=extra,
             extra_shape=self.shape(extras, config),  # type: ignore[arg-type]  # as above
             by_name=by_name,
-            computed=tuple(item["property_name"] for item in schema.get("computed_fields") or ()),
+            siblings=self._siblings(schema, by_name, keys, config),
         )
+
+    def _siblings(
+        self, schema: Schema, by_name: Mapping[str, Field], keys: Mapping[str, str], config: Schema
+    ) -> dict[str, Siblings]:
+        """For each deferred field what it depends on, where each of these has a key of its own."""
+        found: dict[str, Siblings] = {}
+        names = list(by_name)
+        for index, name in enumerate(names):
+            before = names[: index + 1]
+            if by_name[name].shape.deferred and all(other in keys for other in before):
+                judge = Shape(_reduced(schema, before), config, self.definitions)  # type: ignore[arg-type]  # as above
+                found[name] = Siblings({other: keys[other] for other in before}, judge)
+        return found
 
     # --- unions ---
 
@@ -384,6 +432,20 @@ class _Reader:
             shape.record = TaggedPart(key, choices)
 
 
+def _reduced(schema: Schema, names: Sequence[str]) -> Schema:
+    """The schema of a record with just some of its fields, which ignores all else."""
+    fields = schema["fields"]
+    kept = (
+        {name: fields[name] for name in names}
+        if isinstance(fields, Mapping)
+        else [item for item in fields if item["name"] in names]
+    )
+    dropped = ("ref", "extras_schema", "computed_fields", "cls", "serialization")
+    rest = {key: value for key, value in schema.items() if key not in dropped}
+    reduced = {**rest, "fields": kept, "extra_behavior": "ignore"}
+    return {**reduced, "computed_fields": []} if schema["type"] == "dataclass-args" else reduced
+
+
 def _lookup_paths(name: str, item: Schema, config: Schema) -> list[list[str | int]]:
     """The ways in which a field may be given, as Pydantic looks for them."""
     alias = item.get("validation_alias")
@@ -403,22 +465,22 @@ def _lookup_paths(name: str, item: Schema, config: Schema) -> list[list[str | in
 _STRING_RULES = ("max_length", "min_length", "pattern", "strip_whitespace", "to_lower", "to_upper", "ascii_only")
 
 _READERS: dict[str, Callable[[_Reader, Shape, Schema, CoreConfig | None], None]] = {
-    "any": _Reader.any,
+    "any": _Reader.anything,
     "dataclass": _Reader.dataclass,
     "default": _Reader.default,
     "definitions": _Reader.wrapper,
-    "dict": _Reader.dict,
+    "dict": _Reader.mapping,
     "function-after": _Reader.function_after,
     "function-before": _Reader.function_other,
     "function-plain": _Reader.function_other,
     "function-wrap": _Reader.function_other,
     "json-or-python": _Reader.json_or_python,
-    "list": _Reader.list,
+    "list": _Reader.sequence,
     "model": _Reader.model,
     "nullable": _Reader.nullable,
     "str": _Reader.string,
     "tagged-union": _Reader.tagged_union,
-    "tuple": _Reader.tuple,
+    "tuple": _Reader.positions,
     "typed-dict": _Reader.typed_dict,
     "union": _Reader.union,
 }
@@ -449,7 +511,9 @@ def _read(response_model: Any) -> Shape:  # Any: as above
         adapter.rebuild(raise_errors=True)
         schema: Schema = adapter.core_schema
     except PydanticUserError as error:
-        raise ConfigurationError(f"response_model {response_model!r} is no type that Pydantic can read: {error.message}") from error
+        raise ConfigurationError(
+            f"response_model {response_model!r} is no type that Pydantic can read: {error.message}"
+        ) from error
     definitions: dict[str, Schema] = {}
     while schema["type"] == "definitions":
         definitions.update({item["ref"]: item for item in schema["definitions"]})

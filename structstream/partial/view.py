@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast, overloa
 from pydantic import BaseModel, RootModel
 from pydantic_core import core_schema, to_jsonable_python
 
-from ..text import parse_path
+from structstream.text import parse_path
+
 from .nodes import ABSENT, Node, TextNode
 from .schema import ArrayPart, MappingPart, RecordPart, Shape, shape_of
 
@@ -27,7 +28,10 @@ __all__ = ["ListView", "MappingView", "OpenPath", "Partial", "view_of"]
 T = TypeVar("T")
 
 # What Rust's `trim` takes for whitespace, which is what Pydantic strips.
-_WHITESPACE = "\t\n\x0b\x0c\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+_WHITESPACE = (
+    "\t\n\x0b\x0c\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
 
 
 OpenPath = list["Node | TextNode"]

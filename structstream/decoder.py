@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 
 class StreamDecoder(Generic[T]):
-    """Decodes one streamed answer.
+    r"""Decodes one streamed answer.
 
     It never raises for what comes over the wire: a failure decides the outcome and sets `done`.
 
@@ -61,10 +61,10 @@ class StreamDecoder(Generic[T]):
 
     >>> from structstream.providers import route
     >>> decoder = StreamDecoder(list[int], route("gpt-4o").provider.decoder())
-    >>> [step] = decoder.feed(b'data: {"choices": [{"delta": {"content": "[1, 2"}}]}\\n\\n')
+    >>> [step] = decoder.feed(b'data: {"choices": [{"delta": {"content": "[1, 2"}}]}\n\n')
     >>> step.partial_result
     [1]
-    >>> decoder.feed(b'data: {"choices": [{"delta": {"content": "]"}, "finish_reason": "stop"}]}\\n\\n')
+    >>> decoder.feed(b'data: {"choices": [{"delta": {"content": "]"}, "finish_reason": "stop"}]}\n\n')
     [StreamingResponse(partial_result=[1, 2], is_complete=False, progress_percent=33.3)]
     >>> decoder.finish()
     StreamingResponse(partial_result=[1, 2], is_complete=True, progress_percent=100.0)

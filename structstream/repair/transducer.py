@@ -186,7 +186,7 @@ class JSONRepair:
             if not self._tentative:
                 raise error
             self._rejected = error
-        self._tentative = self._spaced = self._broken = False
+        self._tentative = False
         self._gap = ""
         for held in (self._out, self._closers, self._path):
             held.clear()

@@ -7,7 +7,12 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Protocol, cast
 
-import h11
+from structstream.errors import MissingDependencyError
+
+try:
+    import h11
+except ImportError as error:
+    raise MissingDependencyError("the simulated provider", "testing") from error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -174,7 +174,7 @@ _NAMES: tuple[tuple[tuple[str, ...], Callable[[Random], str]], ...] = (
 def _says(name: str, word: str) -> bool:
     # A short word counts only if it stands alone: a page has no age.
     parts = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
-    return word in parts.split("_") or (len(word) > 3 and word in parts)
+    return any(part in (word, f"{word}s") for part in parts.split("_")) or (len(word) > 3 and word in parts)
 
 
 def text_for_name(name: str, random: Random) -> str:

@@ -1,0 +1,126 @@
+"""Watch an object fill while the model writes; offline and without a key unless a real model is named.
+
+Without --model the answer comes from the simulated provider, a real HTTP server on loopback, through the same client,
+parser and partial objects as any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from structstream import Outcome, StreamingStructuredRequest, StructuredLLMService
+
+__all__ = ["configure", "run"]
+
+_MODEL = "simulated/gpt-4o"
+_PROMPT = "Plan a short trip for somebody who likes quiet places, good bread and trains."
+_SPEED = 100.0  # tokens a second
+_HEAVY = ("openai.resources.chat", "aiohttp")
+_GUARDRAILS = (
+    "--enable-guardrails: guardrails are not built yet; once they are, the built-in ones will run over this stream "
+    "and end it with the outcome 'blocked' where one says stop. Nothing is checked now."
+)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    add = parser.add_argument
+    add("--prompt", default=_PROMPT, help="what to ask for")
+    add("--schema", metavar="MODULE:CLASS", help="the type of the answer (default: a trip)")
+    add("--model", default=_MODEL, help="such as openai/gpt-4o, with its key in the environment (default: %(default)s)")
+    add("--temperature", type=float, help="0 to 2")
+    add("--seed", type=int, default=11, help="decides the simulated data (default: %(default)s)")
+    add("--speed", type=float, default=_SPEED, help="simulated tokens a second; 0 for flat out (default: %(default)s)")
+    add("--simulate-failures", action="store_true", help="show what each of several failures ends in")
+    add("--monitor-performance", action="store_true", help="print gaps between steps and CPU time per step")
+    add("--enable-guardrails", action="store_true", help="say what guardrails will do")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Stream one answer, or one for each failure; return 0 if all ended as they should."""
+    if arguments.enable_guardrails:
+        print(_GUARDRAILS)
+    if arguments.simulate_failures:
+        from .failures import show_failures
+
+        return show_failures(arguments)
+    from .embedded import embedded
+
+    with embedded(arguments.model, seed=arguments.seed, speed=arguments.speed):
+        return asyncio.run(_stream(arguments))
+
+
+async def _stream(arguments: argparse.Namespace) -> int:
+    from structstream import StructuredLLMService
+
+    request = make_request(arguments)
+    shape = getattr(request.response_model, "__name__", str(request.response_model))
+    print(f"asking {request.model} for a {shape}: {request.prompt}\n", flush=True)
+    loading = _load()
+    async with StructuredLLMService() as service:
+        return await _shown(service, request, loading, monitored=arguments.monitor_performance)
+
+
+def make_request(arguments: argparse.Namespace, **more: Any) -> StreamingStructuredRequest[Any]:
+    """Return the request that the options describe; `more` are further arguments of it, of any type."""
+    from structstream import StreamingStructuredRequest
+
+    from .schemas import Trip, load_type
+
+    return StreamingStructuredRequest(
+        response_model=Trip if arguments.schema is None else load_type(arguments.schema),
+        model=arguments.model,
+        prompt=arguments.prompt,
+        temperature=arguments.temperature,
+        **more,
+    )
+
+
+def _load() -> float:
+    """Load what the first call would, and return the seconds: they are none of the provider's."""
+    began = time.perf_counter()
+    for name in _HEAVY:
+        importlib.import_module(name)
+    return time.perf_counter() - began
+
+
+async def _shown(
+    service: StructuredLLMService, request: StreamingStructuredRequest[Any], loading: float, *, monitored: bool
+) -> int:
+    from .figures import Figures
+    from .render import plain, screen_for
+
+    screen = screen_for(sys.stdout)
+    figures = Figures()
+    async with service.route_structured_streaming(request) as stream:
+        with screen:
+            figures.ask()
+            async for response in stream:
+                figures.got(response)
+                screen.step(response)
+                figures.ask()
+    outcome: Outcome[Any] | None = stream.outcome
+    if outcome is None:  # pragma: no cover — a stream that ends has one
+        return 1
+    if outcome.error is None:
+        print(json.dumps(plain(outcome.result), ensure_ascii=False, indent=2))
+    rows = [*figures.lines(outcome), ("loading the SDK before", f"{loading:.2f} s")]
+    print_rows([*rows, *(figures.performance() if monitored else [])])
+    return 0 if outcome.error is None else 1
+
+
+def print_rows(rows: Sequence[tuple[str, str]]) -> None:
+    """Print names and values in two columns."""
+    width = max(len(name) for name, _ in rows)
+    print()
+    for name, value in rows:
+        print(f"{name:{width}}  {value}")

@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from .base import ConcreteMode, JSONValue, ProviderSpec
     from .schema import ModelSchema
 
-    OfChunk = Callable[["OpenAIChatDecoder", JSONValue, list[ProviderEvent]], None]
-    OfChoice = Callable[["OpenAIChatDecoder", JSONValue, int, list[ProviderEvent]], None]
+    _OfChunk = Callable[["OpenAIChatDecoder", JSONValue, list[ProviderEvent]], None]
+    _OfChoice = Callable[["OpenAIChatDecoder", JSONValue, int, list[ProviderEvent]], None]
 
 __all__ = ["OpenAIChat", "OpenAIChatDecoder"]
 
@@ -273,7 +273,9 @@ class OpenAIChatDecoder:
                 if not isinstance(delta, dict) or not isinstance(number, int):
                     raise self._wrong("a choice", choice)
                 for key, value in delta.items():
-                    if value and (handler := _DELTA.get(key)) is not None:
+                    if key == "content" and type(value) is str and value and self._halves is None:
+                        out.append(TextDelta(value, number))  # nine events in ten
+                    elif value and (handler := _DELTA.get(key)) is not None:
                         handler(self, value, number, out)
             for key, of_choice in _CHOICE:
                 value = choice.get(key)
@@ -319,9 +321,16 @@ class OpenAIChatDecoder:
 
     def _tool_calls(self, calls: JSONValue, number: int, out: list[ProviderEvent]) -> None:
         for call in self._items(calls, "tool_calls"):
-            function = call.get("function")
+            function, index = call.get("function"), call.get("index")
+            if type(index) is int and type(function) is dict and len(function) == 1 and self._halves is None:
+                known, text = self._calls.get((number, index)), function.get("arguments")
+                if known is not None and type(text) is str:  # the usual continuation
+                    self._latest[number] = known
+                    if text:
+                        out.append(ToolDelta(text, known.number, "", "", number))
+                    continue
             if function is not None:  # other kinds of tools than functions are none of ours
-                self._call(call.get("index"), call.get("id") or "", function, number, out)
+                self._call(index, call.get("id") or "", function, number, out)
 
     def _function_call(self, function: JSONValue, number: int, out: list[ProviderEvent]) -> None:
         self._call("function_call", "", function, number, out)
@@ -416,17 +425,17 @@ class OpenAIChatDecoder:
 
 
 # What a chunk can carry, in the order in which it is told.
-_CHUNK: Sequence[tuple[str, OfChunk]] = (
+_CHUNK: Sequence[tuple[str, _OfChunk]] = (
     ("choices", OpenAIChatDecoder._choices),
     ("usage", OpenAIChatDecoder._usage),
     ("x_groq", OpenAIChatDecoder._groq),
     ("error", OpenAIChatDecoder._error),
 )
-_CHOICE: Sequence[tuple[str, OfChoice]] = (
+_CHOICE: Sequence[tuple[str, _OfChoice]] = (
     ("logprobs", OpenAIChatDecoder._logprobs),
     ("finish_reason", OpenAIChatDecoder._finish_reason),
 )
-_DELTA: Mapping[str, OfChoice] = {
+_DELTA: Mapping[str, _OfChoice] = {
     "content": OpenAIChatDecoder._content,
     "tool_calls": OpenAIChatDecoder._tool_calls,
     "function_call": OpenAIChatDecoder._function_call,

@@ -21,11 +21,11 @@ from structstream.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    Rewrite = Callable[[Mapping[str, Any]], dict[str, Any]]  # Any: JSON
+    _Rewrite = Callable[[Mapping[str, Any]], dict[str, Any]]  # Any: JSON
 
 __all__ = ["WRAP_KEY", "ModelSchema", "model_schema", "wrap_key"]
 
-Schema = dict[str, Any]  # Any: JSON
+_Schema = dict[str, Any]  # Any: JSON
 
 WRAP_KEY = "result"
 """The key under which the answer stands where the response model is not an object."""
@@ -138,13 +138,13 @@ def _name(response_model: object) -> str:
     return name[:_MAX_NAME] or "answer"
 
 
-def _wrapped(schema: Schema) -> Schema:
+def _wrapped(schema: _Schema) -> _Schema:
     inner = {key: value for key, value in schema.items() if key != "$defs"}
-    outer: Schema = {"type": "object", "properties": {WRAP_KEY: inner}, "required": [WRAP_KEY]}
+    outer: _Schema = {"type": "object", "properties": {WRAP_KEY: inner}, "required": [WRAP_KEY]}
     return outer if "$defs" not in schema else {"$defs": schema["$defs"], **outer}
 
 
-def _root_inlined(schema: Schema) -> Schema:
+def _root_inlined(schema: _Schema) -> _Schema:
     ref = schema.get("$ref")
     return schema if ref is None else schema["$defs"][ref.rpartition("/")[2]]
 
@@ -155,10 +155,10 @@ class _Strict:
     def __init__(self, root: Mapping[str, Any]) -> None:
         self._root = root
 
-    def schema(self) -> Schema:
+    def schema(self) -> _Schema:
         return self._rewrite(self._root, ())
 
-    def _rewrite(self, source: Mapping[str, Any], inlined: tuple[str, ...]) -> Schema:
+    def _rewrite(self, source: Mapping[str, Any], inlined: tuple[str, ...]) -> _Schema:
         schema = _lone_all_of_hoisted(source)
         ref = schema.get("$ref")
         if isinstance(ref, str) and len(schema) > 1:
@@ -177,14 +177,14 @@ class _Strict:
             schema["required"] = list(schema["properties"])
         return _permitted(schema)
 
-    def _resolve(self, ref: str) -> Schema:
+    def _resolve(self, ref: str) -> _Schema:
         found: Any = self._root  # Any: JSON
         for key in ref.removeprefix("#/").split("/"):
             found = found[key.replace("~1", "/").replace("~0", "~")]
         return dict(found)
 
 
-def _lone_all_of_hoisted(source: Mapping[str, Any]) -> Schema:
+def _lone_all_of_hoisted(source: Mapping[str, Any]) -> _Schema:
     schema = dict(source)
     all_of = schema.get("allOf")
     if isinstance(all_of, list) and len(all_of) == 1:
@@ -193,19 +193,19 @@ def _lone_all_of_hoisted(source: Mapping[str, Any]) -> Schema:
     return schema
 
 
-def _each_value(children: Mapping[str, Any], rewrite: Rewrite) -> Schema:
+def _each_value(children: Mapping[str, Any], rewrite: _Rewrite) -> _Schema:
     return {name: rewrite(child) for name, child in children.items()}
 
 
-def _each_item(children: list[Any], rewrite: Rewrite) -> list[Schema]:
+def _each_item(children: list[Any], rewrite: _Rewrite) -> list[_Schema]:
     return [rewrite(child) for child in children]
 
 
-def _itself(child: Any, rewrite: Rewrite) -> Any:  # Any: a schema, or True or False
+def _itself(child: Any, rewrite: _Rewrite) -> Any:  # Any: a schema, or True or False
     return rewrite(child) if isinstance(child, dict) else child
 
 
-_CHILDREN: Mapping[str, Callable[[Any, Rewrite], Any]] = {
+_CHILDREN: Mapping[str, Callable[[Any, _Rewrite], Any]] = {
     "$defs": _each_value,
     "properties": _each_value,
     "items": _itself,
@@ -214,7 +214,7 @@ _CHILDREN: Mapping[str, Callable[[Any, Rewrite], Any]] = {
 }
 
 
-def _permitted(schema: Schema) -> Schema:
+def _permitted(schema: _Schema) -> _Schema:
     for key in _SILENT:
         schema.pop(key, None)
     told = [f"{key}={schema.pop(key)}" for key in _TOLD if key in schema]

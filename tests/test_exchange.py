@@ -118,7 +118,7 @@ async def test_a_fault_ends_in_its_outcome(fault: Fault, kind: str, error: type[
         assert outcome.kind.value == kind
         caught = outcome.error
         assert isinstance(caught, error)
-        assert outcome is caught.outcome
+        assert caught.outcome is end.outcome
         assert end.partial_result is None
         assert end.error == str(caught)
         assert outcome.attempts[0].reason == end.error

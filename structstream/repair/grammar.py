@@ -8,12 +8,33 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from structstream.jsongrammar import match_number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+__all__ = [
+    "DOUBLE",
+    "ENCODED",
+    "MAX_GAP",
+    "QUOTES",
+    "Quote",
+    "State",
+    "end_of",
+    "end_of_blanks",
+    "end_of_space",
+    "end_of_word",
+    "find_line_end",
+    "find_long_gap",
+    "kind_of",
+    "literal",
+    "match_identifier",
+    "shorten",
+]
+
+T = TypeVar("T")
 
 # Whitespace of RFC 8259 and of Unicode, and three characters without width that editors leave behind.
 _INVISIBLE = "\ufeff\u200b\u2060"
@@ -26,6 +47,7 @@ match_identifier = re.compile(r"[\w$][\w$.\-]*+").fullmatch
 MAX_GAP = 1024
 """Characters of whitespace between two tokens that are passed on; they mean nothing."""
 
+_MAX_SHOWN = 20  # characters of a wrong word that an error shows
 find_long_gap = re.compile(rf"(?<![ \t\n\r])[ \t\n\r]{{{MAX_GAP + 1}}}").search
 find_line_end = re.compile(r"[\n\r]").search
 
@@ -90,6 +112,18 @@ def kind_of(char: str) -> str:
     return "odd space" if char.isspace() else ""
 
 
+class State(Generic[T]):
+    """A place between tokens: what each character or kind of character does there; one that is missing is an error."""
+
+    __slots__ = ("actions", "expected")
+
+    def __init__(self, expected: str, by_kind: Mapping[str, T]) -> None:
+        self.expected = expected
+        # Each character of ASCII has its own entry: one look instead of two for nearly all.
+        kinds = {chr(code): kind_of(chr(code)) for code in range(128)}
+        self.actions = dict(by_kind) | {char: by_kind[kind] for char, kind in kinds.items() if kind in by_kind}
+
+
 def end_of(pattern: re.Pattern[str], text: str, i: int) -> int:
     """Where the match of `pattern` at `i` ends; `i` if it does not match."""
     match = pattern.match(text, i)
@@ -134,3 +168,8 @@ def literal(word: str) -> str | None:
     if not whole and len(fraction) < 2:
         return None
     return f"{sign.strip('+')}{whole.lstrip('0') or '0'}{'.0' if fraction == '.' else fraction}{exponent}"
+
+
+def shorten(word: str) -> str:
+    """Return a word as an error shows it."""
+    return word if len(word) <= _MAX_SHOWN else word[: _MAX_SHOWN - 1] + "…"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, TypeAlias
 
 from structstream.errors import DecodeError, JSONLimitError, JSONSyntaxError
@@ -14,13 +13,13 @@ from structstream.jsongrammar import (
     match_plain_string,
     match_whole_container,
 )
-from structstream.text import render_path
 
 from .grammar import (
     DOUBLE,
     ENCODED,
     MAX_GAP,
     QUOTES,
+    State,
     end_of_blanks,
     end_of_word,
     find_line_end,
@@ -28,12 +27,13 @@ from .grammar import (
     kind_of,
     literal,
     match_identifier,
+    shorten,
 )
-from .position import Position
+from .position import Nesting, Position
 from .preamble import Preamble
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 __all__ = ["JSONRepair"]
 
@@ -41,7 +41,6 @@ _Step: TypeAlias = "Callable[[JSONRepair, str, int], int]"  # takes a text and a
 
 _WORTH_A_LOOK = 32  # below this many characters a whole container is hardly there
 _WHOLE_LEVELS = 3  # containers within one another that `match_whole_container` takes
-_MAX_SHOWN = 20  # characters of a wrong word that an error shows
 
 
 class JSONRepair:
@@ -80,9 +79,7 @@ class JSONRepair:
         self._tentative = False  # whether what was read since the preamble may still turn out to be prose
         self._rejected: JSONSyntaxError | None = None  # why the first place that looked like a value was none
         self._error: DecodeError | None = None
-        # The open containers: how each closes, and the current key (None before it) or index.
-        self._closers: list[str] = []
-        self._path: list[str | int | None] = []
+        self._nesting = Nesting()
         # Between tokens: the whitespace and the comma that wait for the next one.
         self._gap = ""
         self._comma = False
@@ -155,7 +152,7 @@ class JSONRepair:
             raise self._error
         if self._step is JSONRepair._apostrophe:
             self._close_string()
-        elif self._step is JSONRepair._in_word and not self._closers:
+        elif self._step is JSONRepair._in_word and not self._nesting.closers:
             self._end_word("", 0)
         if self._step is JSONRepair._end_of_line:
             self._end_root_word()
@@ -169,29 +166,28 @@ class JSONRepair:
 
     def _nothing_found(self) -> JSONSyntaxError:
         thinking = "the end of the thinking and " if self._preamble.thinking else ""
-        expected = f"{thinking}a JSON {self._wanted}"
-        return self._position.syntax_error("", 0, expected, "end of text (no JSON value found)", "")
+        found = "end of text (no JSON value found)"
+        return self._position.syntax_error("", 0, f"{thinking}a JSON {self._wanted}", found, "")
 
-    def _rendered_path(self) -> str:
-        places = [place for place in self._path if place is not None]
-        return render_path([json.loads(f'"{place}"') if isinstance(place, str) else place for place in places])
-
-    def _refuse(self, text: str, i: int, *, at: int | None = None, found: str = "") -> int:
-        """Raise, or return to the prose, at `i`, where the value had not begun for certain."""
+    def _refuse(self, text: str, i: int, token: str = "") -> int:
+        """Raise for `token`, which ended before `i`, or for the character at `i`; or return to the prose, at `i`."""
         began = self._state is not _VALUE  # or it was but a word of prose, where a scalar might have stood
         if not self._tentative or (began and self._rejected is None):
-            at = i if at is None else at
-            path = self._rendered_path()
-            error = self._position.syntax_error(text, at, self._state.expected, repr(found or text[i]), path)
+            found = repr(shorten(token) or text[i])
+            path = self._nesting.path()
+            error = self._position.syntax_error(text, i - len(token), self._state.expected, found, path)
             if not self._tentative:
                 raise error
             self._rejected = error
         self._tentative = False
         self._gap = ""
-        for held in (self._out, self._closers, self._path):
-            held.clear()
+        self._out.clear()
+        self._nesting.clear()
         self._step = JSONRepair._find_root
         return i
+
+    def _limit_error(self, bound: str, limit: int, offset: int) -> JSONLimitError:
+        return JSONLimitError(bound, limit, offset=offset, path=self._nesting.path())
 
     # --- the root ---
 
@@ -220,7 +216,7 @@ class JSONRepair:
     def _ignore(self, text: str, i: int) -> int:
         return len(text)
 
-    # --- between tokens ---
+    # --- between tokens: whitespace, commas, colons, comments ---
 
     def _structure(self, text: str, i: int) -> int:
         char = text[i]
@@ -261,17 +257,12 @@ class JSONRepair:
 
     def _begin_next(self) -> None:
         self._comma = True
-        place = self._path[-1]
-        if isinstance(place, int):
-            self._path[-1] = place + 1
-            self._state = _ITEM
-        else:
-            self._path[-1] = None
-            self._state = _KEY
+        self._nesting.next()
+        self._state = _KEY if self._nesting.closers[-1] == "}" else _ITEM
 
     def _imply_comma(self, text: str, i: int) -> int:
         """Read on as if a comma had stood here, where leaving it out is unambiguous."""
-        is_key = self._closers[-1] == "}" and self._spaced and text[i] in QUOTES
+        is_key = self._nesting.closers[-1] == "}" and self._spaced and text[i] in QUOTES
         if not (is_key or self._broken or self._after_container or text[i] in "{["):
             return self._refuse(text, i)
         self._begin_next()
@@ -284,8 +275,6 @@ class JSONRepair:
         self._state = _VALUE
         return i + 1
 
-    # --- comments ---
-
     def _open_comment(self, text: str, i: int) -> int:
         self._step = JSONRepair._line_comment if text[i] == "#" else JSONRepair._slash
         return i + 1
@@ -293,7 +282,7 @@ class JSONRepair:
     def _slash(self, text: str, i: int) -> int:
         if text[i] not in "/*":
             self._step = JSONRepair._structure
-            return self._refuse(text, i, at=i - 1, found="/")
+            return self._refuse(text, i, "/")
         self._step = JSONRepair._line_comment if text[i] == "/" else JSONRepair._block_comment
         return i + 1
 
@@ -323,17 +312,14 @@ class JSONRepair:
     # --- containers ---
 
     def _open(self, text: str, i: int) -> int:
-        if len(self._closers) >= self._max_depth:
-            offset = self._position.offset + i
-            raise JSONLimitError("max_depth", self._max_depth, offset=offset, path=self._rendered_path())
+        if len(self._nesting.closers) >= self._max_depth:
+            raise self._limit_error("max_depth", self._max_depth, self._position.offset + i)
         self._give_waiting()
         if len(text) - i >= _WORTH_A_LOOK and (end := self._step_over(text, i)):
             return end
         self._out.append(text[i])
-        is_object = text[i] == "{"
-        self._closers.append("}" if is_object else "]")
-        self._path.append(None if is_object else 0)
-        self._state = _KEY if is_object else _ITEM
+        self._nesting.open(text[i])
+        self._state = _KEY if text[i] == "{" else _ITEM
         return i + 1
 
     def _step_over(self, text: str, i: int) -> int:
@@ -342,36 +328,30 @@ class JSONRepair:
         if match is None:
             return 0
         raw = match[0]
-        may_pass_a_bound = (
-            len(raw) > self._max_number_length
-            or len(self._closers) + _WHOLE_LEVELS > self._max_depth
-            or (len(raw) > MAX_GAP and find_long_gap(raw))
-        )
-        if may_pass_a_bound:
+        if len(raw) > self._max_number_length or len(self._nesting.closers) + _WHOLE_LEVELS > self._max_depth:
+            return 0  # a bound may be passed within
+        if len(raw) > MAX_GAP and find_long_gap(raw):
             return 0
         self._out.append(raw)
-        self._end_value()
-        self._after_container = True
+        self._end_value(container=True)
         return match.end()
 
     def _close(self, text: str, i: int) -> int:
         self._comma = False  # it was one too many
         self._give_waiting()
         self._out.append(text[i])
-        self._closers.pop()
-        self._path.pop()
-        self._end_value()
-        self._after_container = True
+        self._nesting.close()
+        self._end_value(container=True)
         return i + 1
 
-    def _end_value(self) -> None:
+    def _end_value(self, *, container: bool = False) -> None:
         self._tentative = False
-        self._after_container = False
-        if not self._closers:
+        self._after_container = container
+        if not self._nesting.closers:
             self._step = JSONRepair._ignore
             return
         self._step = JSONRepair._structure
-        self._state = _AFTER_MEMBER if self._closers[-1] == "}" else _AFTER_ITEM
+        self._state = _AFTER_MEMBER if self._nesting.closers[-1] == "}" else _AFTER_ITEM
 
     # --- words: numbers, literals, unquoted keys ---
 
@@ -386,9 +366,8 @@ class JSONRepair:
         self._word.append(text[i:end])
         self._word_length += end - i
         if self._word_length > self._max_number_length:
-            offset = self._position.offset + end - self._word_length + self._max_number_length
-            path = self._rendered_path()
-            raise JSONLimitError("max_number_length", self._max_number_length, offset=offset, path=path)
+            limit = self._max_number_length
+            raise self._limit_error("max_number_length", limit, self._position.offset + end - self._word_length + limit)
         return end if end == len(text) else self._end_word(text, end)
 
     def _end_word(self, text: str, i: int) -> int:
@@ -397,16 +376,16 @@ class JSONRepair:
         self._step = JSONRepair._structure
         if self._state is _KEY:
             if not match_identifier(word):
-                return self._refuse_word(text, i, word)
+                return self._refuse(text, i, word)
             self._give_waiting()
             self._out.append(f'"{word}"')
-            self._path[-1] = word
+            self._nesting.set_key(word)
             self._state = _COLON
             return i
         value = literal(word)
         if value is None:
-            return self._refuse_word(text, i, word)
-        if not self._closers:
+            return self._refuse(text, i, word)
+        if not self._nesting.closers:
             self._state = _AFTER_ROOT
             self._step = JSONRepair._end_of_line
             return i
@@ -414,10 +393,6 @@ class JSONRepair:
         self._out.append(value)
         self._end_value()
         return i
-
-    def _refuse_word(self, text: str, i: int, word: str) -> int:
-        found = word if len(word) <= _MAX_SHOWN else word[: _MAX_SHOWN - 1] + "…"
-        return self._refuse(text, i, at=i - len(word), found=found)
 
     # --- strings ---
 
@@ -438,7 +413,7 @@ class JSONRepair:
 
     def _end_string(self, key: str) -> None:
         if self._state is _KEY:
-            self._path[-1] = key
+            self._nesting.set_key(key)
             self._state = _COLON
             self._step = JSONRepair._structure
         else:
@@ -499,17 +474,7 @@ class JSONRepair:
         return i
 
 
-class _State:
-    """A place between tokens: what each character or kind of it does there; one that is missing is an error."""
-
-    __slots__ = ("actions", "expected")
-
-    def __init__(self, expected: str, by_kind: Mapping[str, _Step]) -> None:
-        self.expected = expected
-        kinds = {chr(code): kind_of(chr(code)) for code in range(128)}
-        self.actions = dict(by_kind) | {char: by_kind[kind] for char, kind in kinds.items() if kind in by_kind}
-
-
+# The places between tokens.
 _BETWEEN: dict[str, _Step] = {
     "space": JSONRepair._skip_space,
     "odd space": JSONRepair._skip_odd_space,
@@ -517,14 +482,16 @@ _BETWEEN: dict[str, _Step] = {
 }
 _BEGIN_KEY: dict[str, _Step] = {"quote": JSONRepair._open_string, "word": JSONRepair._open_word}
 _BEGIN_VALUE: dict[str, _Step] = {**_BEGIN_KEY, "{": JSONRepair._open, "[": JSONRepair._open}
-_NEXT_KEY = dict.fromkeys(_BEGIN_KEY, JSONRepair._imply_comma)
-_NEXT_VALUE = dict.fromkeys(_BEGIN_VALUE, JSONRepair._imply_comma)
 
-_KEY = _State("a key or '}'", {**_BETWEEN, **_BEGIN_KEY, "}": JSONRepair._close})
-_COLON = _State("':'", {**_BETWEEN, ":": JSONRepair._take_colon})
-_VALUE = _State("a value", {**_BETWEEN, **_BEGIN_VALUE})
-_ITEM = _State("a value or ']'", {**_BETWEEN, **_BEGIN_VALUE, "]": JSONRepair._close})
+_KEY = State("a key or '}'", {**_BETWEEN, **_BEGIN_KEY, "}": JSONRepair._close})
+_COLON = State("':'", {**_BETWEEN, ":": JSONRepair._take_colon})
+_VALUE = State("a value", {**_BETWEEN, **_BEGIN_VALUE})
+_ITEM = State("a value or ']'", {**_BETWEEN, **_BEGIN_VALUE, "]": JSONRepair._close})
 _AFTER = {**_BETWEEN, ",": JSONRepair._take_comma}
-_AFTER_MEMBER = _State("',' or '}'", {**_AFTER, **_NEXT_KEY, "}": JSONRepair._close})
-_AFTER_ITEM = _State("',' or ']'", {**_AFTER, **_NEXT_VALUE, "]": JSONRepair._close})
-_AFTER_ROOT = _State("the end of the line", {})
+_AFTER_MEMBER = State(
+    "',' or '}'", {**_AFTER, **dict.fromkeys(_BEGIN_KEY, JSONRepair._imply_comma), "}": JSONRepair._close}
+)
+_AFTER_ITEM = State(
+    "',' or ']'", {**_AFTER, **dict.fromkeys(_BEGIN_VALUE, JSONRepair._imply_comma), "]": JSONRepair._close}
+)
+_AFTER_ROOT: State[_Step] = State("the end of the line", {})

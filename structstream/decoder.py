@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .answer import AnswerReader
-from .errors import SSEError, StructStreamError
+from .errors import ProtocolError, SSEError, StructStreamError
 from .events import (
     Failed,
     Finished,
@@ -133,12 +133,16 @@ class StreamDecoder(Generic[T]):
             error: why it was ended from outside (deadline, cancellation, broken connection); None if the body ended.
         """
         if not self._ended and error is None:
+            cut = self._sse.mid_line
             try:
                 last = self._sse.close(dispatch_unterminated=True)
                 for event in (event for sse in last for event in self._provider.feed(sse)):
                     _HANDLERS[type(event)](self, event)
                 for event in self._provider.close():
                     _HANDLERS[type(event)](self, event)
+            except ProtocolError as failure:
+                if not cut:  # half an event is no fault of the dialect: the connection ended within it
+                    self._fail(failure)
             except StructStreamError as failure:
                 self._fail(failure)
         self._ended = True

@@ -154,10 +154,14 @@ class BackgroundLoop:
         """Wait for `coroutine`; whatever ends the wait ends the coroutine."""
         future = asyncio.run_coroutine_threadsafe(coroutine, self._running())
         try:
-            return future.result()
+            return self.wait(future)
         except BaseException:  # an interrupt from the keyboard among them
             future.cancel()
             raise
+
+    def wait(self, future: Future[R]) -> R:
+        """Block this thread until `future` is done."""
+        return future.result()
 
     def close(self) -> None:
         """End the thread once everything that runs in it has been cancelled and closed."""

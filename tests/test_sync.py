@@ -1,0 +1,205 @@
+"""The facade for callers without an event loop: truly streaming, and closed in every way of leaving."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from structstream.errors import ConfigurationError, TruncatedError
+from structstream.response import OutcomeKind
+from structstream.service import StructuredLLMService
+from structstream.testing import Script, SimulatedProvider, length, stall_at_byte
+from tests.edge import PROFILE, Profile, request_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from structstream.testing import ThreadedProvider
+
+ADA = Profile.model_validate_json(PROFILE)
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    gc.collect()
+    assert set(threading.enumerate()) <= before
+
+
+@pytest.fixture
+def service() -> Iterator[StructuredLLMService]:
+    service = StructuredLLMService()
+    yield service
+    service.sync.close()
+
+
+def point_to(provider: ThreadedProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STRUCTSTREAM_SIMULATED_BASE_URL", provider.base_url)
+
+
+def test_a_whole_answer(service: StructuredLLMService, monkeypatch: pytest.MonkeyPatch) -> None:
+    with SimulatedProvider.in_thread(document=PROFILE) as provider:
+        point_to(provider, monkeypatch)
+        assert service.sync.route_structured(request_for()) == ADA
+        assert service.sync.route_structured(request_for()) == ADA
+
+
+def test_a_failure_is_raised(service: StructuredLLMService, monkeypatch: pytest.MonkeyPatch) -> None:
+    with SimulatedProvider.in_thread(document=PROFILE, faults=[length(20)]) as provider:
+        point_to(provider, monkeypatch)
+        with pytest.raises(TruncatedError) as raised:
+            service.sync.route_structured(request_for())
+        assert raised.value.outcome is not None
+
+
+def test_steps_arrive_while_the_provider_is_still_speaking(
+    service: StructuredLLMService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SimulatedProvider.in_thread(document=PROFILE, faults=[stall_at_byte(4000)]) as provider:
+        point_to(provider, monkeypatch)
+        with service.sync.route_structured_streaming(request_for()) as stream:
+            step = next(stream)
+            assert not step.is_complete
+            assert step.partial_result is not None
+            provider.release()
+            steps = list(stream)
+        assert steps[-1].partial_result == ADA
+        assert stream.outcome is steps[-1].outcome
+
+
+def test_the_result_of_a_stream(service: StructuredLLMService, monkeypatch: pytest.MonkeyPatch) -> None:
+    with SimulatedProvider.in_thread(document=PROFILE, script=Script(delta_size=1)) as provider:
+        point_to(provider, monkeypatch)
+        stream = service.sync.route_structured_streaming(request_for(cadence="delta"))
+        next(stream)
+        assert stream.result() == ADA
+        assert list(stream) == []
+
+
+@pytest.mark.parametrize("leave", ["with", "close", "break", "drop"])
+def test_leaving_closes_the_connection(
+    leave: str, service: StructuredLLMService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SimulatedProvider.in_thread(document=PROFILE, faults=[stall_at_byte(2000)]) as provider:
+        point_to(provider, monkeypatch)
+        stream = service.sync.route_structured_streaming(request_for())
+        if leave == "with":
+            with stream:
+                next(stream)
+        elif leave == "close":
+            next(stream)
+            stream.close()
+        elif leave == "break":
+            for _ in stream:
+                break
+            del stream
+        else:
+            next(stream)
+            del stream
+        left = time.monotonic()
+        record = provider.wait_for_disconnect(0, within=5)
+        assert record.disconnected_at is not None
+        assert record.disconnected_at - left <= 0.1
+
+
+def test_an_interrupt_from_the_keyboard_closes_the_connection(
+    service: StructuredLLMService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SimulatedProvider.in_thread(document=PROFILE, faults=[stall_at_byte(2000)]) as provider:
+        point_to(provider, monkeypatch)
+        stream = service.sync.route_structured_streaming(request_for())
+        next(stream)
+        waiting = stream._background.wait
+
+        def interrupted(future: object) -> object:
+            monkeypatch.setattr(stream._background, "wait", waiting)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(stream._background, "wait", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            for _ in stream:
+                pass
+        assert stream.outcome is not None
+        assert stream.outcome.kind is OutcomeKind.CANCELLED
+        provider.wait_for_disconnect(0, within=1)
+
+
+def test_many_threads_share_one_loop(service: StructuredLLMService, monkeypatch: pytest.MonkeyPatch) -> None:
+    with SimulatedProvider.in_thread(document=PROFILE) as provider, ThreadPoolExecutor(8) as pool:
+        point_to(provider, monkeypatch)
+        answers = list(pool.map(lambda _: service.sync.route_structured(request_for()), range(24)))
+        assert answers == [ADA] * 24
+        assert [thread.name for thread in threading.enumerate()].count("structstream") == 1
+
+
+def test_it_closes_and_starts_again(service: StructuredLLMService, monkeypatch: pytest.MonkeyPatch) -> None:
+    with SimulatedProvider.in_thread(document=PROFILE) as provider:
+        point_to(provider, monkeypatch)
+        for _ in range(2):
+            with service.sync as sync:
+                assert sync.route_structured(request_for()) == ADA
+            assert "structstream" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_closing_ends_the_streams_that_are_open(service: StructuredLLMService, monkeypatch: pytest.MonkeyPatch) -> None:
+    with SimulatedProvider.in_thread(document=PROFILE, faults=[stall_at_byte(2000)]) as provider:
+        point_to(provider, monkeypatch)
+        stream = service.sync.route_structured_streaming(request_for())
+        next(stream)
+        service.sync.close()
+        provider.wait_for_disconnect(0, within=1)
+        assert stream.outcome is not None
+        assert stream.outcome.kind is OutcomeKind.CANCELLED
+
+
+def test_the_thread_ends_with_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    with SimulatedProvider.in_thread(document=PROFILE) as provider:
+        point_to(provider, monkeypatch)
+        service = StructuredLLMService()
+        service.sync.route_structured(request_for())
+        del service
+        gc.collect()
+        assert "structstream" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_the_async_close_closes_it_too(service: StructuredLLMService, monkeypatch: pytest.MonkeyPatch) -> None:
+    with SimulatedProvider.in_thread(document=PROFILE) as provider:
+        point_to(provider, monkeypatch)
+        service.sync.route_structured(request_for())
+        asyncio.run(service.aclose())
+        assert "structstream" not in [thread.name for thread in threading.enumerate()]
+
+
+@pytest.mark.anyio
+async def test_it_refuses_to_block_an_event_loop() -> None:
+    sync = StructuredLLMService(api_keys={"openai": "none-at-all"}).sync
+    request = request_for(model="openai/gpt-4o")
+    with pytest.raises(ConfigurationError, match=r"service\.sync blocks, and an event loop runs in this thread"):
+        sync.route_structured(request)
+    with pytest.raises(ConfigurationError, match=r"asyncio\.to_thread"):
+        sync.route_structured_streaming(request)
+
+
+def test_a_process_that_ends_with_a_stream_open_ends_quietly() -> None:
+    code = (
+        "from tests.edge import *; from structstream.service import StructuredLLMService\n"
+        "from structstream.testing import *; import os\n"
+        "with SimulatedProvider.in_thread(document=PROFILE, faults=[None, stall_at_byte(2000)]) as provider:\n"
+        "    os.environ['STRUCTSTREAM_SIMULATED_BASE_URL'] = provider.base_url\n"
+        "    service = StructuredLLMService()\n"
+        "    print(service.sync.route_structured(request_for()).name)\n"
+        "    stream = service.sync.route_structured_streaming(request_for())\n"
+        "    next(stream)\n"
+    )
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr, done.returncode) == ("Ada Lovelace\n", "", 0)

@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         _degrade(stream)
     arguments = _parser().parse_args(argv)
-    from structstream.errors import StructStreamError
+    from structstream import StructStreamError
 
     try:
         return int(arguments.run(arguments))

@@ -11,13 +11,15 @@ import importlib
 import json
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
     from structstream import Outcome, StreamingStructuredRequest, StructuredLLMService
+
+    from .render import Screen
 
 __all__ = ["configure", "run"]
 
@@ -62,27 +64,14 @@ def run(arguments: argparse.Namespace) -> int:
 async def _stream(arguments: argparse.Namespace) -> int:
     from structstream import StructuredLLMService
 
+    from .schemas import make_request
+
     request = make_request(arguments)
     shape = getattr(request.response_model, "__name__", str(request.response_model))
     print(f"asking {request.model} for a {shape}: {request.prompt}\n", flush=True)
     loading = _load()
     async with StructuredLLMService() as service:
         return await _shown(service, request, loading, monitored=arguments.monitor_performance)
-
-
-def make_request(arguments: argparse.Namespace, **more: Any) -> StreamingStructuredRequest[Any]:
-    """Return the request that the options describe; `more` are further arguments of it, of any type."""
-    from structstream import StreamingStructuredRequest
-
-    from .schemas import Trip, load_type
-
-    return StreamingStructuredRequest(
-        response_model=Trip if arguments.schema is None else load_type(arguments.schema),
-        model=arguments.model,
-        prompt=arguments.prompt,
-        temperature=arguments.temperature,
-        **more,
-    )
 
 
 def _load() -> float:
@@ -93,13 +82,26 @@ def _load() -> float:
     return time.perf_counter() - began
 
 
+def _screen_for(out: TextIO) -> Screen:
+    """The best screen that `out` can show."""
+    from .render import LineScreen, TerminalScreen
+
+    if not out.isatty():
+        return LineScreen(out)
+    try:
+        from .live import LiveScreen
+    except ImportError:  # rich is an extra
+        return TerminalScreen(out)
+    return LiveScreen(out)
+
+
 async def _shown(
     service: StructuredLLMService, request: StreamingStructuredRequest[Any], loading: float, *, monitored: bool
 ) -> int:
     from .figures import Figures
-    from .render import plain, screen_for
+    from .render import plain
 
-    screen = screen_for(sys.stdout)
+    screen = _screen_for(sys.stdout)
     figures = Figures()
     async with service.route_structured_streaming(request) as stream:
         with screen:
@@ -114,11 +116,11 @@ async def _shown(
     if outcome.error is None:
         print(json.dumps(plain(outcome.result), ensure_ascii=False, indent=2))
     rows = [*figures.lines(outcome), ("loading the SDK before", f"{loading:.2f} s")]
-    print_rows([*rows, *(figures.performance() if monitored else [])])
+    _print_rows([*rows, *(figures.performance() if monitored else [])])
     return 0 if outcome.error is None else 1
 
 
-def print_rows(rows: Sequence[tuple[str, str]]) -> None:
+def _print_rows(rows: Sequence[tuple[str, str]]) -> None:
     """Print names and values in two columns."""
     width = max(len(name) for name, _ in rows)
     print()

@@ -47,7 +47,7 @@ def show_failures(arguments: argparse.Namespace) -> int:
     Raises:
         ConfigurationError: the model is not the simulated one: only that can be told to fail.
     """
-    from structstream.errors import ConfigurationError
+    from structstream import ConfigurationError
 
     from .embedded import embedded
 
@@ -75,10 +75,9 @@ async def _all(arguments: argparse.Namespace) -> int:
 
 
 async def _one(service: StructuredLLMService, arguments: argparse.Namespace, failure: Failure) -> Outcome[Any]:
-    from structstream import Timeouts
-    from structstream.errors import ConfigurationError
+    from structstream import ConfigurationError, Timeouts
 
-    from .demo import make_request
+    from .schemas import make_request
 
     request = make_request(
         arguments,

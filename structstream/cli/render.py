@@ -26,7 +26,6 @@ __all__ = [
     "bar",
     "outline",
     "plain",
-    "screen_for",
     "value_at",
 ]
 
@@ -47,17 +46,6 @@ class Screen(Protocol):
 
     def step(self, response: StreamingResponse[Any]) -> None:  # Any, here and below: of any response model
         """Show a step."""
-
-
-def screen_for(out: TextIO) -> Screen:
-    """Return the best screen that `out` can show."""
-    if not out.isatty():
-        return LineScreen(out)
-    try:
-        from .live import LiveScreen
-    except ImportError:  # rich is an extra
-        return TerminalScreen(out)
-    return LiveScreen(out)
 
 
 class LineScreen:

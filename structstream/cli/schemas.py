@@ -7,13 +7,18 @@ import enum
 import importlib
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
 
-from structstream.errors import ConfigurationError
+from structstream import ConfigurationError
 
-__all__ = ["Trip", "load_type"]
+if TYPE_CHECKING:
+    import argparse
+
+    from structstream import StreamingStructuredRequest
+
+__all__ = ["Day", "Meal", "Season", "Train", "Traveller", "Trip", "Walk", "load_type", "make_request"]
 
 
 class Season(enum.Enum):
@@ -95,7 +100,7 @@ def load_type(name: str) -> Any:  # Any: whatever type the user has
         found: Any = importlib.import_module(module)
         for part in path.split("."):
             found = getattr(found, part)
-        TypeAdapter(found)
+        TypeAdapter(found).json_schema()
     except ImportError as error:
         raise ConfigurationError(f"--schema {name}: the module cannot be imported: {error}") from error
     except AttributeError as error:
@@ -103,3 +108,16 @@ def load_type(name: str) -> Any:  # Any: whatever type the user has
     except (PydanticSchemaGenerationError, PydanticUserError) as error:
         raise ConfigurationError(f"--schema {name}: {str(error).splitlines()[0]}") from error
     return found
+
+
+def make_request(arguments: argparse.Namespace, **more: Any) -> StreamingStructuredRequest[Any]:
+    """Return the request that the options describe; `more` are further arguments of it, of any type."""
+    from structstream import StreamingStructuredRequest
+
+    return StreamingStructuredRequest(
+        response_model=Trip if arguments.schema is None else load_type(arguments.schema),
+        model=arguments.model,
+        prompt=arguments.prompt,
+        temperature=arguments.temperature,
+        **more,
+    )

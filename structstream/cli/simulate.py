@@ -97,7 +97,7 @@ def _faults(written: Sequence[str]) -> list[Fault | None]:
 def _text(path: str) -> str:
     from pathlib import Path
 
-    from structstream.errors import ConfigurationError
+    from structstream import ConfigurationError
 
     try:
         return Path(path).read_text(encoding="utf-8")

@@ -17,7 +17,7 @@ from .vocabulary import FORMATS, anything, keys, number_range, sentences, text_f
 
 __all__ = ["find_schema", "generate"]
 
-Schema = Mapping[str, Any]
+_Schema = Mapping[str, Any]
 
 _DEPTH = 6  # past it the shallowest alternative is taken, so that recursive types end
 _UNIQUE_TRIES = 200
@@ -26,7 +26,7 @@ _KEYWORDS = ("properties", "$ref", "$defs", "anyOf", "oneOf", "allOf", "enum", "
 _TYPES = ("object", "array", "string", "integer", "number", "boolean", "null")
 
 
-def generate(schema: Schema | bool, seed: int | str = 0, *, items: int | None = None) -> Any:
+def generate(schema: _Schema | bool, seed: int | str = 0, *, items: int | None = None) -> Any:
     """Return a JSON value that `schema` allows; the same for the same seed.
 
     It promises that for the schema that Pydantic makes of a type,
@@ -88,12 +88,12 @@ def _looks_like_schema(value: object) -> bool:
 class _Generator:
     """One run over one schema."""
 
-    def __init__(self, root: Schema, random: Random, items: int | None) -> None:
+    def __init__(self, root: _Schema, random: Random, items: int | None) -> None:
         self.root = root
         self.random = random
         self.items = items
         self.heights: dict[str, int] = {}
-        self.kinds: dict[str, Callable[[Schema, str, int], Any]] = {
+        self.kinds: dict[str, Callable[[_Schema, str, int], Any]] = {
             "object": self.object,
             "array": self.array,
             "string": self.string,
@@ -103,7 +103,7 @@ class _Generator:
             "null": lambda schema, name, depth: None,
         }
 
-    def value(self, schema: Schema | bool, name: str, depth: int) -> Any:
+    def value(self, schema: _Schema | bool, name: str, depth: int) -> Any:
         if not isinstance(schema, Mapping):
             return anything(self.random)
         schema = _with_what_is_told(self.resolved(schema))
@@ -119,14 +119,14 @@ class _Generator:
             anything(self.random) if kind is None else self.kinds[kind](schema, name or schema.get("title", ""), depth)
         )
 
-    def resolved(self, schema: Schema) -> Schema:
+    def resolved(self, schema: _Schema) -> _Schema:
         """The schema with its reference followed and its parts joined."""
         for _ in range(100):
             if "$ref" in schema:
                 siblings = {key: value for key, value in schema.items() if key != "$ref"}
                 schema = _joined(self.definition(schema["$ref"]), siblings)
             elif schema.get("allOf"):
-                merged: Schema = {key: value for key, value in schema.items() if key != "allOf"}
+                merged: _Schema = {key: value for key, value in schema.items() if key != "allOf"}
                 for part in schema["allOf"]:
                     merged = _joined(merged, self.resolved(part))
                 schema = merged
@@ -134,7 +134,7 @@ class _Generator:
                 return schema
         raise ConfigurationError("the schema allows nothing: its references go round in a circle")
 
-    def definition(self, reference: str) -> Schema:
+    def definition(self, reference: str) -> _Schema:
         found: Any = self.root
         for part in reference.removeprefix("#").split("/")[1:]:
             key = part.replace("~1", "/").replace("~0", "~")
@@ -143,7 +143,7 @@ class _Generator:
             found = found[key]
         return found if isinstance(found, Mapping) else {}
 
-    def alternative(self, schema: Schema, key: str, name: str, depth: int) -> Any:
+    def alternative(self, schema: _Schema, key: str, name: str, depth: int) -> Any:
         rest = {each: value for each, value in schema.items() if each not in (key, "discriminator", "title", "default")}
         options = [_joined(rest, self.resolved(option)) for option in schema[key] if isinstance(option, Mapping)]
         if not options:
@@ -158,7 +158,7 @@ class _Generator:
             chosen = self.random.choice(options)
         return self.value(chosen, name, depth)
 
-    def kind(self, schema: Schema, depth: int) -> str | None:
+    def kind(self, schema: _Schema, depth: int) -> str | None:
         kind = schema.get("type")
         if isinstance(kind, Sequence) and not isinstance(kind, str):
             present = [each for each in kind if each in self.kinds]
@@ -172,7 +172,7 @@ class _Generator:
 
     # containers
 
-    def object(self, schema: Schema, name: str, depth: int) -> dict[str, Any]:
+    def object(self, schema: _Schema, name: str, depth: int) -> dict[str, Any]:
         properties = schema.get("properties", {})
         required = set(schema.get("required", ()))
         made: dict[str, Any] = {}
@@ -184,7 +184,7 @@ class _Generator:
         self.add_open_keys(made, schema, name, depth)
         return made
 
-    def wanted(self, part: Schema | bool, parent: Schema, depth: int) -> bool:
+    def wanted(self, part: _Schema | bool, parent: _Schema, depth: int) -> bool:
         """Whether an optional property is written: tags always, others mostly, none that would go too deep."""
         if not isinstance(part, Mapping):
             return False
@@ -195,7 +195,7 @@ class _Generator:
             return True
         return self.height(resolved) <= max(0, _DEPTH - depth) and self.random.random() < 0.85
 
-    def add_open_keys(self, made: dict[str, Any], schema: Schema, name: str, depth: int) -> None:
+    def add_open_keys(self, made: dict[str, Any], schema: _Schema, name: str, depth: int) -> None:
         patterns = schema.get("patternProperties", {})
         rest = schema.get("additionalProperties", not patterns and not schema.get("properties"))
         least, most = schema.get("minProperties", 0), schema.get("maxProperties")
@@ -212,7 +212,7 @@ class _Generator:
             if most is None or len(made) < most:
                 made[key] = self.value(part, name, depth + 1)
 
-    def key_names(self, schema: Schema | None, count: int) -> list[Any]:
+    def key_names(self, schema: _Schema | None, count: int) -> list[Any]:
         if not schema:
             return keys(self.random, count)
         text = {"type": "string", **self.resolved(schema)}
@@ -230,7 +230,7 @@ class _Generator:
             found.setdefault(json.dumps(comparable, sort_keys=True), value)
         return list(found.values())
 
-    def array(self, schema: Schema, name: str, depth: int) -> list[Any]:
+    def array(self, schema: _Schema, name: str, depth: int) -> list[Any]:
         first = [self.value(part, name, depth + 1) for part in schema.get("prefixItems", ())]
         rest = schema.get("items", not first)
         least, most = schema.get("minItems", 0), schema.get("maxItems")
@@ -250,7 +250,7 @@ class _Generator:
             return first + self.distinct(make, min(count, max(1, least)), count)
         return first + [make() for _ in range(count)]
 
-    def height(self, schema: Schema | bool) -> int:
+    def height(self, schema: _Schema | bool) -> int:
         """How deep the shallowest value of the schema nests."""
         if not isinstance(schema, Mapping):
             return 1
@@ -272,7 +272,7 @@ class _Generator:
 
     # scalars
 
-    def string(self, schema: Schema, name: str, depth: int) -> str:
+    def string(self, schema: _Schema, name: str, depth: int) -> str:
         least, most = schema.get("minLength", 0), schema.get("maxLength")
         if "contentSchema" in schema:
             return json.dumps(self.value(schema["contentSchema"], name, depth + 1))
@@ -284,14 +284,14 @@ class _Generator:
             return make(self.random)
         return _fit(text_for_name(name, self.random), least, most, self.random)
 
-    def integer(self, schema: Schema, name: str, depth: int) -> int:
+    def integer(self, schema: _Schema, name: str, depth: int) -> int:
         low, high = _bounds(schema, number_range(name), open_step=1)
         step = schema.get("multipleOf")
         if step:
             return int(_multiple(low, high, step, self.random))
         return self.random.randint(math.ceil(low), max(math.ceil(low), math.floor(high)))
 
-    def number(self, schema: Schema, name: str, depth: int) -> float:
+    def number(self, schema: _Schema, name: str, depth: int) -> float:
         low, high = _bounds(schema, number_range(name), open_step=None)
         step = schema.get("multipleOf")
         if step:
@@ -302,7 +302,7 @@ class _Generator:
                 return rounded
         return value
 
-    def decimal(self, options: Sequence[Schema], name: str) -> float:
+    def decimal(self, options: Sequence[_Schema], name: str) -> float:
         number = next(option for option in options if option["type"] == "number")
         text = next(option for option in options if option["type"] == "string")
         # Three digits, two of them places, pass the digit limits that people set and a schema does not show.
@@ -323,7 +323,7 @@ _TOLD_NUMBER = re.compile(r"\b((?:min|max)(?:Length|Items|Properties))=(\d+)")
 _TOLD_TEXT = re.compile(r"\b(pattern|format)=(.+?)(?=, format=|\)$)")
 
 
-def _with_what_is_told(schema: Schema) -> Schema:
+def _with_what_is_told(schema: _Schema) -> _Schema:
     """The schema with the bounds that only its description has: strict modes refuse them elsewhere."""
     description = schema.get("description")
     if not isinstance(description, str) or not description.endswith(")"):
@@ -335,7 +335,7 @@ def _with_what_is_told(schema: Schema) -> Schema:
     return {**told, **schema}
 
 
-def _joined(one: Schema, other: Schema) -> Schema:
+def _joined(one: _Schema, other: _Schema) -> _Schema:
     """Both schemas in one: properties and required together, of the rest the second's."""
     merged = {**one, **other}
     if "properties" in one and "properties" in other:
@@ -354,7 +354,7 @@ def _fit(text: str, least: int, most: int | None, random: Random) -> str:
     return text
 
 
-def _bounds(schema: Schema, usual: tuple[float, float], open_step: int | None) -> tuple[float, float]:
+def _bounds(schema: _Schema, usual: tuple[float, float], open_step: int | None) -> tuple[float, float]:
     """The range to draw from: the schema's, and where it has no bound, the usual one moved beside it."""
     low = max((schema[key] for key in ("minimum", "exclusiveMinimum") if key in schema), default=None)
     high = min((schema[key] for key in ("maximum", "exclusiveMaximum") if key in schema), default=None)
@@ -381,7 +381,7 @@ def _multiple(low: float, high: float, step: float, random: Random) -> float:
     return int(value) if value == value.to_integral_value() else float(value)
 
 
-def _allowed(schema: Schema, value: float) -> bool:
+def _allowed(schema: _Schema, value: float) -> bool:
     tests: tuple[tuple[str, bool], ...] = (
         ("minimum", value >= schema.get("minimum", value)),
         ("maximum", value <= schema.get("maximum", value)),

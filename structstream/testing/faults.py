@@ -61,9 +61,9 @@ __all__ = [
     "unknown_events",
 ]
 
-Said = Sequence[ProviderEvent]
-Sent = Sequence[bytes]
-Break = Literal["cut", "drop", "reset", "stall", "garble"]
+_Said = Sequence[ProviderEvent]
+_Sent = Sequence[bytes]
+_Break = Literal["cut", "drop", "reset", "stall", "garble"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Stop:
         at_byte: how many bytes of the body go out before; None for none, not even the head of the answer.
     """
 
-    how: Break
+    how: _Break
     at_byte: int | None
 
 
@@ -89,8 +89,8 @@ class Fault:
 
     name: str
     arguments: tuple[object, ...] = ()
-    said: Callable[[Said], Said] | None = field(default=None, compare=False, repr=False)
-    sent: Callable[[Sent], Sent] | None = field(default=None, compare=False, repr=False)
+    said: Callable[[_Said], _Said] | None = field(default=None, compare=False, repr=False)
+    sent: Callable[[_Sent], _Sent] | None = field(default=None, compare=False, repr=False)
     reply: Callable[[WireDialect], Reply] | None = field(default=None, compare=False, repr=False)
     stop: Stop | None = field(default=None, compare=False, repr=False)
 
@@ -98,7 +98,7 @@ class Fault:
         return f"{self.name}({', '.join(map(repr, self.arguments))})"
 
 
-def _at_byte(name: str, how: Break, n: int) -> Fault:
+def _at_byte(name: str, how: _Break, n: int) -> Fault:
     _need(name, "n", n, 0)
     return Fault(name, (n,), stop=Stop(how, n))
 
@@ -208,12 +208,12 @@ _ENDS = (Finished, UsageReported, StreamEnd)
 _DELTAS = (TextDelta, ToolDelta)
 
 
-def _body(said: Said) -> list[ProviderEvent]:
+def _body(said: _Said) -> list[ProviderEvent]:
     """What is said before the finish."""
     return [event for event in said if not isinstance(event, _ENDS)]
 
 
-def _ended(said: Said, body: Sequence[ProviderEvent], reason: FinishReason) -> Said:
+def _ended(said: _Said, body: Sequence[ProviderEvent], reason: FinishReason) -> _Said:
     """`body`, then the ends of `said` with another reason in each choice that has said something."""
     spoken = {
         event.choice for event in body if not isinstance(event, Started | UsageReported | Failed | StreamEnd)
@@ -223,7 +223,7 @@ def _ended(said: Said, body: Sequence[ProviderEvent], reason: FinishReason) -> S
     return [*body, *(event for event in other if not isinstance(event, Finished) or event.choice in spoken)]
 
 
-def _first_deltas(said: Said, n: int) -> list[ProviderEvent]:
+def _first_deltas(said: _Said, n: int) -> list[ProviderEvent]:
     """What is said up to and with the `n`-th delta."""
     kept: list[ProviderEvent] = []
     for event in _body(said):
@@ -239,7 +239,7 @@ def length(n: int) -> Fault:
     """The model stops at its output limit after `n` characters of each choice."""
     _need("length", "n", n, 0)
 
-    def change(said: Said) -> Said:
+    def change(said: _Said) -> _Said:
         left: dict[int, int] = {}
         kept: list[ProviderEvent] = []
         for event in _body(said):
@@ -264,7 +264,7 @@ def _with_text(event: TextDelta | ToolDelta, text: str) -> TextDelta | ToolDelta
 def refusal(text: str = "I'm sorry, I can't help with that request.") -> Fault:
     """The model declines: `text` comes instead of an answer."""
 
-    def change(said: Said) -> Said:
+    def change(said: _Said) -> _Said:
         started = [event for event in said if isinstance(event, Started)]
         pieces = [RefusalDelta(text[at : at + 8]) for at in range(0, len(text), 8)]
         return _ended(said, [*started, *pieces], "refused")
@@ -282,7 +282,7 @@ def in_band_error(after: int = 3, message: str = "The server had an error.", cod
     """An error event comes inside the stream after `after` deltas, and the body ends."""
     _need("in_band_error", "after", after, 0)
 
-    def change(said: Said) -> Said:
+    def change(said: _Said) -> _Said:
         return [*_first_deltas(said, after), Failed(ServerError(message, provider="simulated", code=code))]
 
     return Fault("in_band_error", (after, message, code), said=change)
@@ -296,7 +296,7 @@ def no_finish() -> Fault:
 def duplicate_finish() -> Fault:
     """The finish comes twice."""
 
-    def change(said: Said) -> Said:
+    def change(said: _Said) -> _Said:
         return [copy for event in said for copy in ((event, event) if isinstance(event, Finished) else (event,))]
 
     return Fault("duplicate_finish", said=change)
@@ -305,7 +305,7 @@ def duplicate_finish() -> Fault:
 def text_after_json(text: str = "\n\nLet me know if you need anything else!") -> Fault:
     """`text` follows the answer, in the same place."""
 
-    def change(said: Said) -> Said:
+    def change(said: _Said) -> _Said:
         last = next((event for event in reversed(said) if isinstance(event, TextDelta | ToolDelta)), TextDelta(""))
         more: ProviderEvent = TextDelta(text, last.choice)
         if isinstance(last, ToolDelta):
@@ -318,7 +318,7 @@ def text_after_json(text: str = "\n\nLet me know if you need anything else!") ->
 def no_tool_call(text: str = "I would rather answer in words.") -> Fault:
     """Text comes where a tool call was forced."""
 
-    def change(said: Said) -> Said:
+    def change(said: _Said) -> _Said:
         kept = [event for event in said if isinstance(event, Started | ThinkingDelta)]
         return _ended(said, [*kept, TextDelta(text)], "stop")
 
@@ -328,7 +328,7 @@ def no_tool_call(text: str = "I would rather answer in words.") -> Fault:
 def two_tool_calls() -> Fault:
     """Each tool call comes twice, the second after the first, with its own number and id."""
 
-    def change(said: Said) -> Said:
+    def change(said: _Said) -> _Said:
         again = [
             ToolDelta(event.text, event.call + 1, event.id and f"{event.id}_again", event.name, event.choice)
             for event in said
@@ -364,7 +364,7 @@ def unknown_events(every: int = 3) -> Fault:
         b': keep-alive\n\nevent: simulated.unknown\ndata: {}\n\ndata: {"object":"simulated.unknown","choices":[]}\n\n'
     )
 
-    def change(sent: Sent) -> Sent:
+    def change(sent: _Sent) -> _Sent:
         return [part for at, event in enumerate(sent) for part in ((event, extra) if at % every == 0 else (event,))]
 
     return Fault("unknown_events", (every,), sent=change)

@@ -25,7 +25,7 @@ _CLASSES = {
 }
 _CONTROL = {"n": "\n", "t": "\t", "r": "\r", "f": "\f", "v": "\v"}
 
-Maker = Callable[["Random", int], str]
+_Maker = Callable[["Random", int], str]
 """Makes text for one part of a pattern; the number is how often an open-ended part may repeat at most."""
 
 
@@ -77,7 +77,7 @@ class _Reader:
         self.at += 1
         return self.text[self.at - 1]
 
-    def alternatives(self) -> Maker:
+    def alternatives(self) -> _Maker:
         options = [self.sequence()]
         while self.peek() == "|":
             self.take()
@@ -86,13 +86,13 @@ class _Reader:
             return options[0]
         return lambda random, stretch: random.choice(options)(random, stretch)
 
-    def sequence(self) -> Maker:
-        parts: list[Maker] = []
+    def sequence(self) -> _Maker:
+        parts: list[_Maker] = []
         while self.peek() not in ("", "|", ")"):
             parts.append(self.repeated(self.one()))
         return lambda random, stretch: "".join(part(random, stretch) for part in parts)
 
-    def one(self) -> Maker:
+    def one(self) -> _Maker:
         character = self.take()
         if character in "^$":
             return _nothing
@@ -106,7 +106,7 @@ class _Reader:
             return self.escape()
         return lambda random, stretch: character
 
-    def group(self) -> Maker:
+    def group(self) -> _Maker:
         skipped = False
         if self.peek() == "?":
             self.take()
@@ -123,7 +123,7 @@ class _Reader:
             raise _NotUnderstood("group")
         return _nothing if skipped else inner
 
-    def escape(self) -> Maker:
+    def escape(self) -> _Maker:
         character = self.take()
         if character in "bBAZz":
             return _nothing
@@ -159,7 +159,7 @@ class _Reader:
         self.take()
         return "".join(each for each in _PRINTABLE if each not in found) if inverted else found
 
-    def repeated(self, maker: Maker) -> Maker:
+    def repeated(self, maker: _Maker) -> _Maker:
         while (bounds := self.bounds()) is not None:
             maker = _repeat(maker, *bounds)
         return maker
@@ -184,7 +184,7 @@ def _nothing(random: Random, stretch: int) -> str:
     return ""
 
 
-def _any_of(characters: str) -> Maker:
+def _any_of(characters: str) -> _Maker:
     if not characters:
         raise _NotUnderstood("empty class")
     return lambda random, stretch: random.choice(characters)
@@ -195,7 +195,7 @@ def _span(first: str, last: str) -> str:
     return "".join(chr(code) for code in range(ord(first), min(ord(last), ord(first) + 255) + 1))
 
 
-def _repeat(maker: Maker, low: int, high: int | None) -> Maker:
+def _repeat(maker: _Maker, low: int, high: int | None) -> _Maker:
     def make(random: Random, stretch: int) -> str:
         top = low + stretch if high is None else min(high, low + max(stretch, 1))
         return "".join(maker(random, stretch) for _ in range(random.randint(low, max(low, top))))

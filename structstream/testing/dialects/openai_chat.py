@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OpenAIChat"]
 
-JSON = dict[str, Any]  # Any: JSON
+_JSON = dict[str, Any]  # Any: JSON
 
 _encoded = json.JSONEncoder(ensure_ascii=False).encode  # once: json.dumps makes a new encoder for each call
 
@@ -121,7 +121,7 @@ def _count(body: Mapping[str, Any], name: str) -> int | None:
     return value
 
 
-def _form(body: Mapping[str, Any], texts: Sequence[str]) -> JSON:
+def _form(body: Mapping[str, Any], texts: Sequence[str]) -> _JSON:
     if called := _tool(body):
         return called
     wanted = body.get("response_format")
@@ -141,7 +141,7 @@ def _form(body: Mapping[str, Any], texts: Sequence[str]) -> JSON:
     return {"form": "json" if schema else "text", "schema": schema}
 
 
-def _tool(body: Mapping[str, Any]) -> JSON | None:
+def _tool(body: Mapping[str, Any]) -> _JSON | None:
     """The tool that the model calls: the forced one, or the first where it may choose and nothing else is asked."""
     tools = [tool["function"] for tool in body.get("tools") or () if isinstance(tool, dict) and "function" in tool]
     choice = body.get("tool_choice", "auto" if tools else "none")
@@ -186,7 +186,7 @@ def _check_strict(schema: object, owner: str, param: str) -> None:
 # writing
 
 
-def _usage(usage: Usage) -> JSON:
+def _usage(usage: Usage) -> _JSON:
     return {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,
@@ -196,7 +196,7 @@ def _usage(usage: Usage) -> JSON:
     }
 
 
-def _error(event: Failed) -> JSON:
+def _error(event: Failed) -> _JSON:
     return {"message": event.error.message, "type": "server_error", "param": None, "code": event.error.code}
 
 
@@ -204,7 +204,7 @@ def _finish(event: Finished) -> str:
     return event.raw or _FINISH[event.reason]
 
 
-def _event(payload: JSON) -> bytes:
+def _event(payload: _JSON) -> bytes:
     return b"data: " + json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
 
 
@@ -213,7 +213,7 @@ class _StreamWriter:
 
     def __init__(self, question: Question) -> None:
         self.question = question
-        self.head: JSON = {}
+        self.head: _JSON = {}
         self.frames: dict[tuple[str, int, int], tuple[bytes, bytes]] = {}
         self.rows: dict[type, Callable[[Any], list[bytes]]] = {  # Any: each row takes its own event
             Started: self.started,
@@ -230,11 +230,11 @@ class _StreamWriter:
     def write(self, event: ProviderEvent) -> list[bytes]:
         return self.rows[type(event)](event)
 
-    def chunk(self, choices: list[JSON], usage: JSON | None = None) -> JSON:
+    def chunk(self, choices: list[_JSON], usage: _JSON | None = None) -> _JSON:
         chunk = {**self.head, "choices": choices}
         return {**chunk, "usage": usage} if self.question.report_usage else chunk
 
-    def choice(self, number: int, delta: JSON, finish: str | None = None) -> bytes:
+    def choice(self, number: int, delta: _JSON, finish: str | None = None) -> bytes:
         return _event(self.chunk([{"index": number, "delta": delta, "logprobs": None, "finish_reason": finish}]))
 
     def started(self, event: Started) -> list[bytes]:
@@ -273,14 +273,14 @@ class _StreamWriter:
         return [_event(self.chunk([], _usage(event.usage)))] if self.question.report_usage else []
 
 
-def _arguments(call: int, text: str) -> JSON:
+def _arguments(call: int, text: str) -> _JSON:
     return {"tool_calls": [{"index": call, "function": {"arguments": text}}]}
 
 
-def _whole(said: Sequence[ProviderEvent]) -> JSON:
+def _whole(said: Sequence[ProviderEvent]) -> _JSON:
     """The completion object that a stream adds up to."""
-    body: JSON = {"id": "", "object": "chat.completion", "created": _CREATED, "model": "", "choices": []}
-    choices: dict[int, JSON] = {}
+    body: _JSON = {"id": "", "object": "chat.completion", "created": _CREATED, "model": "", "choices": []}
+    choices: dict[int, _JSON] = {}
     for event in said:
         if isinstance(event, Failed):
             return {"error": _error(event)}
@@ -297,7 +297,7 @@ def _whole(said: Sequence[ProviderEvent]) -> JSON:
     return body
 
 
-def _add(message: JSON, event: ProviderEvent) -> None:
+def _add(message: _JSON, event: ProviderEvent) -> None:
     texts = {TextDelta: "content", ThinkingDelta: "reasoning_content", RefusalDelta: "refusal"}
     if isinstance(event, TextDelta | ThinkingDelta | RefusalDelta):
         field = texts[type(event)]

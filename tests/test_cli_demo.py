@@ -1,0 +1,119 @@
+"""The demo: the main job without a key, in a pipe, on a terminal, with the user's own type, and its failures."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+
+import pytest
+from pydantic import BaseModel
+
+from structstream.cli import demo, main
+from structstream.cli.schemas import Trip
+from structstream.testing import Script, SimulatedProvider, ThreadedProvider, cut_at_byte
+from tests.test_cli_render import Terminal
+
+BASE_URL = "STRUCTSTREAM_SIMULATED_BASE_URL"
+
+
+class Shopping(BaseModel):
+    shop: str
+    items: list[str]
+
+
+Numbers = list[int]
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(BASE_URL, raising=False)
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadedProvider]:
+    with SimulatedProvider.in_thread(faults=[cut_at_byte(3000)], script=Script()) as running:
+        monkeypatch.setenv(BASE_URL, running.base_url)
+        yield running
+
+
+def printed_object(out: str) -> str:
+    """The validated result among the lines."""
+    return out[re.search(r"^[{\[]", out, re.MULTILINE).start() :].rpartition("\n\noutcome")[0]  # type: ignore[union-attr]  # a result was printed
+
+
+def test_in_a_pipe_it_prints_lines_the_result_and_the_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--speed", "0"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r'^ *\d+ %  traveller\.name = "', out, re.MULTILINE)
+    assert re.search(r'^ *\d+ %  days\[1\]\.steps\[0\]\.kind = "', out, re.MULTILINE)
+    trip = Trip.model_validate_json(printed_object(out))
+    assert f'title = "{trip.title}"' in out
+    assert re.search(r"^outcome +complete$", out, re.MULTILINE)
+    for figure in ("time to first partial", "total time", "tokens", "deltas"):
+        assert re.search(rf"^{figure} +\d", out, re.MULTILINE)
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", out)
+
+
+def test_the_seed_decides(capsys: pytest.CaptureFixture[str]) -> None:
+    made = []
+    for seed in ("1", "1", "2"):
+        main(["demo", "--speed", "0", "--seed", seed])
+        made.append(printed_object(capsys.readouterr().out))
+    assert made[0] == made[1] != made[2]
+
+
+@pytest.mark.parametrize("name", ["Shopping", "Numbers"])
+def test_the_users_own_type(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--speed", "0", "--schema", f"{__name__}:{name}", "--prompt", "Anything"]) == 0
+    out = capsys.readouterr().out
+    assert "Anything" in out
+    made = json.loads(printed_object(out))
+    assert Shopping.model_validate(made) if name == "Shopping" else all(isinstance(each, int) for each in made)
+
+
+def test_a_bad_argument_is_said_before_anything_is_sent(
+    provider: ThreadedProvider, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["demo", "--temperature", "7"]) == 2
+    assert "temperature must be" in capsys.readouterr().err
+    assert provider.requests == []
+
+
+def test_another_outcome_than_complete_is_exit_code_1(
+    provider: ThreadedProvider, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["demo", "--temperature", "0.5"]) == 1
+    out = capsys.readouterr().out
+    assert re.search(r"^outcome +incomplete$", out, re.MULTILINE)
+    assert re.search(r"^saved +\d+ closed values, \d+ characters$", out, re.MULTILINE)
+    assert provider.requests[0].body["temperature"] == 0.5
+    assert main(["demo"]) == 0  # the provider that runs already was asked, and is well again
+    assert len(provider.requests) == 2
+
+
+def test_performance_is_printed_as_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--speed", "0", "--monitor-performance"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^gaps between steps +p50 \d+\.\d ms, p95 ", out, re.MULTILINE)
+    assert re.search(r"^CPU per step +p50 \d+ µs, p95 ", out, re.MULTILINE)
+
+
+def test_guardrails_say_that_they_are_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--speed", "0", "--enable-guardrails"]) == 0
+    assert "Nothing is checked now." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("hidden", "screen"), [(None, "LiveScreen"), ("rich.live", "TerminalScreen")])
+def test_on_a_terminal_there_is_a_bar(hidden: str | None, screen: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if hidden is None:
+        pytest.importorskip("rich", reason="rich is not installed: pip install 'structstream[rich]'")
+    else:
+        monkeypatch.delitem(sys.modules, "structstream.cli.live", raising=False)
+        monkeypatch.setitem(sys.modules, hidden, None)
+    out = Terminal()
+    monkeypatch.setattr(sys, "stdout", out)
+    assert main(["demo", "--speed", "0"]) == 0
+    assert "█" in out.getvalue()
+    assert type(demo._screen_for(out)).__name__ == screen

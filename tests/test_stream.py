@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -89,14 +89,15 @@ async def test_two_streams_of_one_request_know_nothing_of_each_other() -> None:
     async with serving() as (service, _):
         request = request_for()
         first, second = (service.route_structured_streaming(request) for _ in range(2))
-        assert await asyncio.gather(first.result(), second.result()) == [ADA, ADA]
+        assert list(await asyncio.gather(first.result(), second.result())) == [ADA, ADA]
         assert first.outcome is not second.outcome
 
 
 # progress
 
 
-async def told(make: Callable[[list[ProgressEvent]], object], **provider: object) -> list[ProgressEvent]:
+# Any: whatever a SimulatedProvider takes
+async def told(make: Callable[[list[ProgressEvent]], object], **provider: Any) -> list[ProgressEvent]:
     events: list[ProgressEvent] = []
     async with serving(**provider) as (service, _):
         await steps_of(service, request_for(progress_callback=make(events), cadence="delta"))

@@ -39,20 +39,20 @@ if TYPE_CHECKING:
     from .response import Outcome, StreamingResponse
     from .transport import HTTPAnswer, Transport
 
-__all__ = ["Connect", "Exchange", "Ledger"]
+__all__ = ["Connect", "Exchange", "Head", "Ledger"]
 
 T = TypeVar("T")
 
 Connect = Callable[[], Awaitable["Transport"]]
 """Gives the transport of a call, on the event loop that the call runs on."""
 
-logger = logging.getLogger("structstream")
+_logger = logging.getLogger("structstream")
 
-MAX_ERROR_BODY = 64 << 10  # bytes of an answer that is no stream: enough for its sentence
-MAX_WHOLE_BODY = 64 << 20  # bytes of an answer that was not asked to stream
-CLOSING = 1.0  # seconds that closing a connection may take
-DRAINING = 0.05  # seconds that the end of a body may take after the dialect's own mark of the end
-DRAINED_READS = 4
+_MAX_ERROR_BODY = 64 << 10  # bytes of an answer that is no stream: enough for its sentence
+_MAX_WHOLE_BODY = 64 << 20  # bytes of an answer that was not asked to stream
+_CLOSING = 1.0  # seconds that closing a connection may take
+_DRAINING = 0.05  # seconds that the end of a body may take after the dialect's own mark of the end
+_DRAINED_READS = 4
 
 _HEADERS = re.compile(r"(?:x-ratelimit-|anthropic-ratelimit-|ratelimit|retry-after|x-should-retry)|.*request-id$")
 _REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "x-ms-request-id")
@@ -184,7 +184,7 @@ class Exchange(Generic[T]):
         self._ledger.watchdog = self._watchdog
         if self._ledger.left:
             self._watchdog.interrupt()
-        logger.debug("%s: attempt %d starts, mode %s", self._name, self._number, self._mode)
+        _logger.debug("%s: attempt %d starts, mode %s", self._name, self._number, self._mode)
 
     async def _open(self) -> AsyncIterator[bytes]:
         transport = await self._connect()
@@ -205,7 +205,7 @@ class Exchange(Generic[T]):
                 data = await anext(body, b"")
             if data and self._first_byte is None:
                 self._first_byte = self._clock.now() - self._began
-                logger.debug("%s: first byte after %.3f s", self._name, self._first_byte)
+                _logger.debug("%s: first byte after %.3f s", self._name, self._first_byte)
             sign = head.feed(data)
             if sign and sign in b"{[<":
                 raise await self._refused(body, data)
@@ -219,10 +219,10 @@ class Exchange(Generic[T]):
         return min(at, self._total_at)
 
     async def _whole(self, body: AsyncIterator[bytes]) -> bytes:
-        whole = await self._collect(body, b"", MAX_WHOLE_BODY)
-        if len(whole) > MAX_WHOLE_BODY:
+        whole = await self._collect(body, b"", _MAX_WHOLE_BODY)
+        if len(whole) > _MAX_WHOLE_BODY:
             name = self._route.spec.name
-            raise UnexpectedResponseError(f"the answer is longer than {MAX_WHOLE_BODY} bytes", provider=name)
+            raise UnexpectedResponseError(f"the answer is longer than {_MAX_WHOLE_BODY} bytes", provider=name)
         if not whole.lstrip().startswith((b"{", b"[")):
             raise self._error(whole)
         return whole
@@ -230,7 +230,7 @@ class Exchange(Generic[T]):
     async def _refused(self, body: AsyncIterator[bytes], start: bytes) -> ProviderError:
         """Read what came instead of an event stream, as far as it comes, and return what it means."""
         with suppress(DeadlinePassed, StructStreamError):
-            start = await self._collect(body, start, MAX_ERROR_BODY)
+            start = await self._collect(body, start, _MAX_ERROR_BODY)
         return self._error(start)
 
     async def _collect(self, body: AsyncIterator[bytes], start: bytes, most: int) -> bytes:
@@ -246,7 +246,7 @@ class Exchange(Generic[T]):
     def _error(self, body: bytes) -> ProviderError:
         answer = self._answer
         status, headers = (answer.status, answer.headers) if answer is not None else (0, {})
-        return self._route.provider.error(status, headers, body[:MAX_ERROR_BODY], now=_date(headers))
+        return self._route.provider.error(status, headers, body[:_MAX_ERROR_BODY], now=_date(headers))
 
     def _late(self) -> StreamTimeoutError:
         """Say which deadline passed: the one that was due first."""
@@ -281,7 +281,7 @@ class Exchange(Generic[T]):
         if error is not None:
             error.outcome = outcome
         self._said_all = found.kind in _SAID_ALL
-        logger.debug("%s: %s after %.3f s (%s)", self._name, found.kind, timings.total, type(error).__name__)
+        _logger.debug("%s: %s after %.3f s (%s)", self._name, found.kind, timings.total, type(error).__name__)
         return last
 
     async def _close(self) -> None:
@@ -302,15 +302,15 @@ class Exchange(Generic[T]):
             if self._said_all:
                 await self._drain(answer, guard)
         finally:
-            with guard.until(self._clock.now() + CLOSING):
+            with guard.until(self._clock.now() + _CLOSING):
                 await answer.aclose()
 
     async def _drain(self, answer: HTTPAnswer, guard: Watchdog) -> None:
         """Read the end of the body, which follows at once as a rule: then the connection can be used again."""
         body = aiter(answer)
         with suppress(DeadlinePassed, StructStreamError):
-            for _ in range(DRAINED_READS):
-                with guard.until(self._clock.now() + DRAINING):
+            for _ in range(_DRAINED_READS):
+                with guard.until(self._clock.now() + _DRAINING):
                     if not await anext(body, b""):
                         return
 

@@ -24,7 +24,7 @@ __all__ = ["StructuredStream", "reported"]
 
 T = TypeVar("T")
 
-logger = logging.getLogger("structstream")
+_logger = logging.getLogger("structstream")
 
 
 class StructuredStream(Generic[T]):
@@ -145,4 +145,4 @@ class _Reporter:
         except Exception:  # the callback is the caller's: whatever it raises, the stream goes on
             if not self._failed:
                 self._failed = True
-                logger.exception("progress_callback raised at %r; the stream goes on", kind)
+                _logger.exception("progress_callback raised at %r; the stream goes on", kind)

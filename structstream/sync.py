@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .service import StructuredLLMService
     from .stream import StructuredStream
 
-__all__ = ["SyncStructuredLLMService", "SyncStructuredStream"]
+__all__ = ["BackgroundLoop", "SyncStructuredLLMService", "SyncStructuredStream"]
 
 T = TypeVar("T")
 R = TypeVar("R")

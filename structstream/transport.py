@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .clock import Clock
     from .request import HTTPRequest
 
-__all__ = ["HTTPAnswer", "SDKTransport", "Transport"]
+__all__ = ["HTTPAnswer", "SDKTransport", "Transport", "transport_of"]
 
 
 class HTTPAnswer(Protocol):
@@ -87,7 +87,7 @@ class SDKTransport:
     def __init__(
         self, client: AsyncOpenAI, *, provider: str = "openai", owned: bool = False, clock: Clock | None = None
     ) -> None:
-        check_client(client)
+        _check_client(client)
         self._client = client
         self._provider = provider
         self._owned = owned
@@ -254,7 +254,7 @@ class _WholeAnswer:
 _RAW = {"x-stainless-raw-response": "stream", "accept-encoding": "identity"}
 
 
-def check_client(client: object) -> None:
+def _check_client(client: object) -> None:
     """Raise `ConfigurationError` unless `client` is an `AsyncOpenAI`; imports the SDK only if somebody already has."""
     openai = sys.modules.get("openai")
     if openai is not None and isinstance(client, openai.AsyncOpenAI):

@@ -77,6 +77,7 @@ __all__ = [
     "TruncatedError",
     "UnavailableError",
     "UnexpectedResponseError",
+    "scrub",
 ]
 
 # Each alternative is a form in which a provider prints a key: its own prefixes, and the value of an auth header.

@@ -34,10 +34,10 @@ FinishReason = Literal["stop", "length", "tool", "filtered", "refused", "other"]
 
 @dataclass(frozen=True, slots=True)
 class ServerSentEvent:
-    """One dispatched event of an event stream (WHATWG HTML, 9.2.6).
+    r"""One dispatched event of an event stream (WHATWG HTML, 9.2.6).
 
     Args:
-        data: the data lines, joined by ``\\n``.
+        data: the data lines, joined by ``\n``.
         event: the event's name; ``message`` where the stream named none.
         id: the last event id of the stream so far; empty where there was none.
         retry: the reconnection time in milliseconds that was current at dispatch; None where none was sent.

@@ -108,9 +108,9 @@ class StreamingStructuredRequest(Generic[T]):
     Raises:
         ConfigurationError: an argument cannot work; the sentence says which and what to do.
 
-    >>> request = StreamingStructuredRequest(response_model=int, model="openai/gpt-4o", prompt="How many legs has a cat?")
+    >>> request = StreamingStructuredRequest(response_model=int, model="openai/gpt-4o", prompt="Legs of a cat?")
     >>> request.conversation
-    ({'role': 'user', 'content': 'How many legs has a cat?'},)
+    ({'role': 'user', 'content': 'Legs of a cat?'},)
     """
 
     response_model: type[T]

@@ -41,7 +41,7 @@ def every_cut(data: AnyStr, *, limit: int = 400, seed: int = 0) -> Iterator[list
         for place in range(1, size):
             yield [data[:place], data[place:]]
         return
-    rng = random.Random(f"{seed}:{size}")  # noqa: S311  # repeatable, not secret
+    rng = random.Random(f"{seed}:{size}")
     for number in range(_RANDOM_CUTS):
         mean = _MEAN_SIZES[number % len(_MEAN_SIZES)]
         yield cut_at(data, rng.sample(range(1, size), min(size - 1, size // mean)))

@@ -22,10 +22,12 @@ def test_it_leads_the_simulated_model_to_itself(monkeypatch: pytest.MonkeyPatch)
 
 def test_it_lets_go_after_an_error_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(BASE_URL, raising=False)
-    with pytest.raises(KeyError), embedded("simulated/m", seed=1, speed=50) as provider:
-        assert provider is not None
-        assert provider.script.tokens_per_second == 50
-        raise KeyError
+    failing = embedded("simulated/m", seed=1, speed=50)
+    provider = failing.__enter__()
+    assert provider is not None
+    assert provider.script.tokens_per_second == 50
+    with pytest.raises(KeyError):
+        failing.__exit__(KeyError, KeyError(), None)
     assert BASE_URL not in os.environ
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from random import Random
@@ -20,6 +21,7 @@ __all__ = ["find_schema", "generate"]
 _Schema = Mapping[str, Any]
 
 _DEPTH = 6  # past it the shallowest alternative is taken, so that recursive types end
+_NESTED = 3  # how often a type may stand within itself
 _UNIQUE_TRIES = 200
 _ENDLESS = 10**6  # the height of a schema that only ends by an alternative of its parent
 _KEYWORDS = ("properties", "$ref", "$defs", "anyOf", "oneOf", "allOf", "enum", "const", "items", "prefixItems")
@@ -93,6 +95,7 @@ class _Generator:
         self.random = random
         self.items = items
         self.heights: dict[str, int] = {}
+        self.open: Counter[str] = Counter()  # the definitions that are being written, by their references
         self.kinds: dict[str, Callable[[_Schema, str, int], Any]] = {
             "object": self.object,
             "array": self.array,
@@ -106,7 +109,13 @@ class _Generator:
     def value(self, schema: _Schema | bool, name: str, depth: int) -> Any:
         if not isinstance(schema, Mapping):
             return anything(self.random)
-        schema = _with_what_is_told(self.resolved(schema))
+        reference = schema.get("$ref", "")
+        self.open[reference] += 1
+        made = self.made(_with_what_is_told(self.resolved(schema)), name, depth)
+        self.open[reference] -= 1
+        return made
+
+    def made(self, schema: _Schema, name: str, depth: int) -> Any:
         if "const" in schema:
             return schema["const"]
         if "enum" in schema:
@@ -145,11 +154,13 @@ class _Generator:
 
     def alternative(self, schema: _Schema, key: str, name: str, depth: int) -> Any:
         rest = {each: value for each, value in schema.items() if each not in (key, "discriminator", "title", "default")}
-        options = [_joined(rest, self.resolved(option)) for option in schema[key] if isinstance(option, Mapping)]
+        options = [option for option in schema[key] if isinstance(option, Mapping)]
         if not options:
             return anything(self.random)
         if depth >= _DEPTH:
-            return self.value(min(options, key=self.height), name, depth)
+            return self.value(_joined(rest, min(options, key=self.height)), name, depth)
+        ending = [option for option in options if self.ends(option, 0)] or options
+        options = [_joined(rest, option) for option in ending]
         kinds = {option.get("type") for option in options}
         if {"number", "string"} == kinds and len(options) == 2:  # how Pydantic writes a Decimal: the number is exact
             return self.decimal(options, name)
@@ -188,12 +199,11 @@ class _Generator:
         """Whether an optional property is written: tags always, others mostly, none that would go too deep."""
         if not isinstance(part, Mapping):
             return False
-        resolved = self.resolved(part)
-        if "const" in resolved:
+        if "const" in self.resolved(part):
             return True
         if len(parent.get("properties", {})) < parent.get("minProperties", 0):
             return True
-        return self.height(resolved) <= max(0, _DEPTH - depth) and self.random.random() < 0.85
+        return self.ends(part, depth) and self.random.random() < 0.85
 
     def add_open_keys(self, made: dict[str, Any], schema: _Schema, name: str, depth: int) -> None:
         patterns = schema.get("patternProperties", {})
@@ -201,7 +211,8 @@ class _Generator:
         least, most = schema.get("minProperties", 0), schema.get("maxProperties")
         if not patterns and (rest is False or (rest is True and schema.get("properties") and len(made) >= least)):
             return
-        count = max(least, 0 if depth >= _DEPTH else self.random.randint(2, 3))
+        ends = self.ends(next(iter(patterns.values()), rest), depth)
+        count = max(least, self.random.randint(2, 3) if ends else 0)
         if patterns:
             pattern, part = next(iter(patterns.items()))
             names = self.distinct(lambda: text_for_pattern(pattern, self.random) or "key", count, count)
@@ -237,7 +248,7 @@ class _Generator:
         if rest is False or (most is not None and len(first) >= most):
             return first
         wanted = self.items if self.items is not None else self.random.randint(2, 4)
-        if depth >= _DEPTH or (isinstance(rest, Mapping) and self.height(rest) > max(0, _DEPTH - depth)):
+        if depth >= _DEPTH or not self.ends(rest, depth):
             wanted = 0
         count = max(wanted, least - len(first))
         if most is not None:
@@ -249,6 +260,15 @@ class _Generator:
         if schema.get("uniqueItems"):
             return first + self.distinct(make, min(count, max(1, least)), count)
         return first + [make() for _ in range(count)]
+
+    def ends(self, schema: _Schema | bool, depth: int) -> bool:
+        """Whether an optional value of the schema is still in place here: neither too deep nor too often in itself."""
+        if not isinstance(schema, Mapping):
+            return depth < _DEPTH
+        if options := schema.get("anyOf") or schema.get("oneOf"):
+            return any(self.ends(option, depth) for option in options)
+        nested = self.open[schema["$ref"]] >= _NESTED if "$ref" in schema else False
+        return not nested and self.height(schema) <= max(0, _DEPTH - depth)
 
     def height(self, schema: _Schema | bool) -> int:
         """How deep the shallowest value of the schema nests."""

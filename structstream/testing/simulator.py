@@ -99,7 +99,7 @@ class SimulatedProvider:
         self._host = host
         self._port = port
         self._server: asyncio.Server | None = None
-        self._open: dict[Connection, RecordedRequest | None] = {}
+        self._open: dict[Connection, list[RecordedRequest]] = {}  # what came over it
         self._asked = 0
         self._waiting: list[tuple[Callable[[SimulatedProvider], bool], asyncio.Future[None]]] = []
 
@@ -151,8 +151,8 @@ class SimulatedProvider:
         if server is None:
             return
         server.close()
-        for connection, record in list(self._open.items()):
-            self._finish(record, "closed")
+        for connection, records in list(self._open.items()):
+            self._finish(records, "closed")
             await connection.close()
         await server.wait_closed()
         await self.wait_until(lambda provider: not provider._open)
@@ -184,7 +184,7 @@ class SimulatedProvider:
     @property
     def answering(self) -> int:
         """How many answers are under way now."""
-        return sum(record is not None and record.ending is None for record in self._open.values())
+        return sum(records[-1].ending is None for records in self._open.values() if records)
 
     async def wait_until(self, condition: Callable[[SimulatedProvider], bool], within: float = 5.0) -> None:
         """Return as soon as `condition` holds; it is looked at after each thing that happens here.
@@ -259,15 +259,15 @@ class SimulatedProvider:
         """Count a new connection."""
         connection.number = self.connections
         self.connections += 1
-        self._open[connection] = None
+        self._open[connection] = []
         self._changed()
 
     def lost(self, connection: Connection) -> None:
         """Note that a connection is gone, and whether an answer was under way."""
-        self._finish(self._open.pop(connection), "disconnected")
-        for record in self.requests:
-            if record.connection == connection.number:
-                record.disconnected_at = self._clock.now()
+        records = self._open.pop(connection)
+        self._finish(records, "disconnected")
+        for record in records:
+            record.disconnected_at = self._clock.now()
         self._changed()
 
     async def respond(self, connection: Connection, question: HTTPQuestion) -> None:
@@ -282,13 +282,14 @@ class SimulatedProvider:
             started_at=self._clock.now(),
         )
         self.requests.append(record)
-        self._open[connection] = record
+        records = self._open[connection]
+        records.append(record)
         self._changed()
         plan = self._plan(record, question)
         delivery = Delivery(connection, record, self.script, self._clock, self._changed)
         stop = record.fault.stop if record.fault is not None else None
         tokens = 0 if plan.streamed else sum(map(len, record.documents)) // 4
-        self._finish(record, await delivery.send(plan, stop, tokens=tokens))
+        self._finish(records, await delivery.send(plan, stop, tokens=tokens))
 
     # the answer
 
@@ -359,9 +360,11 @@ class SimulatedProvider:
             return _error(None, 404, f"The model '{wanted}' does not exist", code="model_not_found")
         return reply(200, _JSON, json.dumps(row).encode())
 
-    def _finish(self, record: RecordedRequest | None, ending: Ending) -> None:
-        if record is None or record.ending is not None:
+    def _finish(self, records: Sequence[RecordedRequest], ending: Ending) -> None:
+        """Note how the last of these ended, unless that is known."""
+        if not records or records[-1].ending is not None:
             return
+        record = records[-1]
         record.ending = ending
         record.ended_at = self._clock.now()
         self.disconnects += ending == "disconnected"

@@ -131,7 +131,13 @@ class StructuredLLMService:
         base_url, api_key = self._base_url(spec), self._api_key(spec)
 
         def build() -> Transport:
-            return SDKTransport.build(provider=spec.name, base_url=base_url, api_key=api_key, clock=self._clock)
+            return SDKTransport.build(
+                provider=spec.name,
+                base_url=base_url,
+                api_key=api_key,
+                key_header=None if spec.auth == "bearer" else spec.auth,
+                clock=self._clock,
+            )
 
         async def connect() -> Transport:
             return await self._pool.get((spec.name, base_url, api_key), build)
@@ -139,14 +145,18 @@ class StructuredLLMService:
         return found, connect
 
     def _route_of(self, given: SDKTransport, model: str) -> Route:
-        """A caller's client speaks to one provider: that at its base URL, or else that which the model's name says."""
-        spec = self._providers.get("azure") if given.is_azure else None
-        for row in self._providers.values():
+        """A caller's client speaks to one provider: that at its base URL, or else that which the model's name says.
+
+        It sends its key as OpenAI does, so it reaches no provider that wants it in another header.
+        """
+        bearers = {name: row for name, row in self._providers.items() if row.auth == "bearer"}
+        spec = bearers.get("azure") if given.is_azure else None
+        for row in bearers.values():
             if row.base_url and given.serves(row.base_url):
                 spec = row
         prefix, slash, _ = model.partition("/")
-        if spec is None and slash and prefix in self._providers:
-            return route(model, self._providers)
+        if spec is None and slash and prefix in bearers:
+            return route(model, bearers)
         if spec is None:
             return route(f"openai/{model}", self._providers)
         # The name of a deployment has no slash; the names of other providers' models may.
@@ -154,10 +164,11 @@ class StructuredLLMService:
         return Route(DIALECTS[spec.dialect](spec), name)
 
     def _base_url(self, spec: ProviderSpec) -> str:
-        base_url = (os.environ.get(spec.base_url_env) if spec.base_url_env else None) or spec.base_url
+        names = [spec.base_url_env] if isinstance(spec.base_url_env, str) else spec.base_url_env
+        base_url = next((found for name in names if name and (found := os.environ.get(name))), spec.base_url)
         if not base_url:
             raise ConfigurationError(
-                f"no base URL for provider {spec.name!r}: set {spec.base_url_env or 'base_url in its ProviderSpec'}, "
+                f"no base URL for provider {spec.name!r}: set {' or '.join(names) or 'base_url in its ProviderSpec'}, "
                 "or give the service a client"
             )
         return base_url

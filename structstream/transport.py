@@ -78,6 +78,8 @@ class SDKTransport:
         client: an `AsyncOpenAI` or a subclass such as `AsyncAzureOpenAI`. Its own retries and timeouts are not used.
         provider: the name that errors give.
         owned: whether `aclose` closes the client.
+        key_header: the header in which the client's own headers carry the key, instead of ``Authorization``; None for
+            that.
         clock: measures the time that errors tell.
 
     Raises:
@@ -85,17 +87,24 @@ class SDKTransport:
     """
 
     def __init__(
-        self, client: AsyncOpenAI, *, provider: str = "openai", owned: bool = False, clock: Clock | None = None
+        self,
+        client: AsyncOpenAI,
+        *,
+        provider: str = "openai",
+        owned: bool = False,
+        key_header: str | None = None,
+        clock: Clock | None = None,
     ) -> None:
         _check_client(client)
         self._client = client
         self._provider = provider
         self._owned = owned
+        self._key_header = key_header
         self._clock = clock or SystemClock()
 
     def named(self, provider: str) -> SDKTransport:
         """Return the same with another name in its errors; what is owned stays owned here."""
-        return SDKTransport(self._client, provider=provider, clock=self._clock)
+        return SDKTransport(self._client, provider=provider, key_header=self._key_header, clock=self._clock)
 
     @property
     def is_azure(self) -> bool:
@@ -112,7 +121,15 @@ class SDKTransport:
         return (other.host, other.port) == (own.host, own.port)
 
     @classmethod
-    def build(cls, *, provider: str, base_url: str, api_key: str, clock: Clock | None = None) -> SDKTransport:
+    def build(
+        cls,
+        *,
+        provider: str,
+        base_url: str,
+        api_key: str,
+        key_header: str | None = None,
+        clock: Clock | None = None,
+    ) -> SDKTransport:
         """Build the client as well: on the aiohttp transport, with no limit on connections."""
         import httpx2
         from openai import AsyncOpenAI, DefaultAioHttpClient
@@ -123,17 +140,20 @@ class SDKTransport:
             api_key=api_key,
             base_url=base_url,
             max_retries=0,
+            default_headers={key_header: api_key} if key_header else None,
             http_client=DefaultAioHttpClient(limits=limits),
         )
         if provider != "openai":  # the SDK takes these from the environment, whoever is called
             client.organization = client.project = None
-        return cls(client, provider=provider, owned=True, clock=clock)
+        return cls(client, provider=provider, owned=True, key_header=key_header, clock=clock)
 
     async def stream(self, request: HTTPRequest, *, connect_timeout: float | None = None) -> HTTPAnswer:
         """Send `request`; see `Transport.stream`."""
         import httpx2
-        from openai import APIStatusError
+        from openai import APIStatusError, Omit
 
+        # The SDK knows one way to send a key: where the provider wants another, it must not send that one too.
+        unsaid = {"Authorization": Omit()} if self._key_header else {}
         began = self._clock.now()
         # Our deadlines bound the call: of the HTTP client's own only those that end with the connection are set.
         timeout = httpx2.Timeout(None, connect=connect_timeout, pool=connect_timeout)
@@ -142,7 +162,7 @@ class SDKTransport:
                 request.path,
                 cast_to=httpx2.Response,
                 body=request.body,
-                options={"headers": self._named(request.headers), "timeout": timeout, "max_retries": 0},
+                options={"headers": {**unsaid, **self._named(request.headers)}, "timeout": timeout, "max_retries": 0},
             )
         except APIStatusError as error:
             return _WholeAnswer(error.status_code, _headers(error.response), error.response.content)

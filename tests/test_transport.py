@@ -317,3 +317,13 @@ async def test_a_client_built_here_is_closed_here() -> None:
         await transport.aclose()
         with pytest.raises(ConnectionFailedError):
             await transport.stream(REQUEST)
+
+
+@pytest.mark.parametrize("header", [None, "x-api-key", "x-goog-api-key"])
+async def test_the_key_is_sent_once_in_the_header_that_the_provider_wants(header: str | None) -> None:
+    async with raw_server(says(http_head(length=len(BODY)), BODY)) as server:
+        transport = SDKTransport.build(provider="any", base_url=server.base_url, api_key=KEY, key_header=header)
+        assert await read(transport.named("other")) == BODY
+        await transport.aclose()
+    sent = [line for line in server.requests[0].split(b"\r\n") if KEY.encode() in line]
+    assert sent == [f"{header}: {KEY}".encode() if header else f"authorization: Bearer {KEY}".encode()]

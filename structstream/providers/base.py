@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from structstream.request import HTTPRequest, StreamingStructuredRequest
 
 __all__ = [
+    "Auth",
     "ConcreteMode",
     "JSONValue",
     "MaxTokensField",
@@ -42,6 +43,9 @@ ConcreteMode = Literal["native", "tool", "prompted"]
 MaxTokensField = Literal["max_tokens", "max_completion_tokens"]
 """How a provider calls the bound of the answer."""
 
+Auth = Literal["bearer", "x-api-key", "x-goog-api-key"]
+"""How the key is sent: as ``Authorization: Bearer``, or alone in a header of that name."""
+
 ToolChoice = Literal["named", "required", "any"]
 """How a provider is told that the tool must be called: by its name, or by one of two words."""
 
@@ -59,9 +63,11 @@ class ProviderSpec:
         name: as it stands before the slash of a model's name, such as ``openai``.
         dialect: which dialect it speaks, as in `DIALECTS`.
         base_url: where its API begins; empty where only the caller can know.
-        base_url_env: the environment variable that replaces `base_url`; empty for none.
+        base_url_env: the environment variable that replaces `base_url`, or several, the first that is set wins; empty
+            for none.
         key_env: the environment variables that may hold the key, the first that is set wins.
         needs_key: whether a call without a key is bound to fail.
+        auth: how the key is sent.
         modes: what it can do, strictest first.
         modes_of: for some of its models, by a regular expression on the name's start, other modes than `modes`; the
             first that matches counts.
@@ -77,9 +83,10 @@ class ProviderSpec:
     name: str
     dialect: str = "openai_chat"
     base_url: str = ""
-    base_url_env: str = ""
+    base_url_env: str | Sequence[str] = ""
     key_env: Sequence[str] = ()
     needs_key: bool = True
+    auth: Auth = "bearer"
     modes: Sequence[ConcreteMode] = ("native", "tool", "prompted")
     modes_of: Sequence[tuple[str, Sequence[ConcreteMode]]] = ()
     any_schema: bool = False

@@ -93,6 +93,18 @@ def test_another_outcome_than_complete_is_exit_code_1(
     assert len(provider.requests) == 2
 
 
+def test_a_real_model_is_asked_at_its_own_address_with_its_key(
+    provider: ThreadedProvider, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", provider.base_url)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-environment")
+    for model in ("openai/gpt-4o", "gpt-4o"):
+        main(["demo", "--model", model])
+        assert provider.requests[-1].body["model"] == "gpt-4o"
+        assert "sk-of-the-environment" not in capsys.readouterr().out
+    assert provider.requests[-1].ending == "complete"
+
+
 def test_performance_is_printed_as_measured(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--speed", "0", "--monitor-performance"]) == 0
     out = capsys.readouterr().out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -203,3 +204,8 @@ def test_a_status_brings_its_headers_and_body(body: Any, sent: bytes) -> None:
 def test_equal_by_name_and_arguments() -> None:
     assert faults.cut_at_byte(3) == faults.cut_at_byte(3) != faults.cut_at_byte(4)
     assert repr(faults.cut_at_byte(3)) == "Fault(name='cut_at_byte', arguments=(3,))"
+
+
+def test_every_fault_is_in_the_documentation() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "testing.md").read_text(encoding="utf-8")
+    assert [name for name in FAULTS if f"`{name}(" not in page] == []

@@ -19,6 +19,7 @@ from structstream.testing import (
     stall_at_byte,
     status,
 )
+from structstream.testing.dialects.base import Question
 from tests.simulated import QUESTION, Client, Person, body_of, connected, events, text
 
 pytestmark = pytest.mark.anyio
@@ -182,6 +183,26 @@ async def test_a_client_that_leaves_after_the_end_is_no_disconnect() -> None:
         await client.leave()
         assert (await provider.wait_for_disconnect()).ending == "complete"
         assert provider.disconnects == 0
+
+
+async def test_a_document_function_that_raises_is_told_and_the_client_does_not_wait() -> None:
+    def broken(question: Question) -> str:
+        raise LookupError("no such document")
+
+    told: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    usual = loop.get_exception_handler()
+    loop.set_exception_handler(lambda loop, context: told.append(context))
+    try:
+        async with SimulatedProvider(document=broken) as provider, connected(provider) as client:
+            client.ask()
+            with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+                await client.head()
+            assert (await provider.wait_for_disconnect()).ending == "failed"
+            assert provider.disconnects == 0
+    finally:
+        loop.set_exception_handler(usual)
+    assert [str(context["exception"]) for context in told] == ["no such document"]
 
 
 async def test_leaving_the_block_closes_what_is_open() -> None:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Ending", "RecordedRequest", "without_secrets"]
 
-Ending = Literal["complete", "cut", "dropped", "reset", "garbled", "disconnected", "closed"]
-"""How an answer ended: sent to its end, by a fault, by the client who left, or by the provider that was closed."""
+Ending = Literal["complete", "cut", "dropped", "reset", "garbled", "disconnected", "closed", "failed"]
+"""How an answer ended: sent to its end; by a fault; the client left; the provider was closed; a `document` raised."""
 
 _SECRET_HEADERS = ("authorization", "api-key", "x-api-key", "x-goog-api-key", "cookie", "proxy-authorization")
 

@@ -82,9 +82,10 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Stop answering."""
         self._writable.set()
+        self._owner.lost(self)
         if self._task is not None:
             self._task.cancel()
-        self._owner.lost(self)
+            self._task = None
 
     def pause_writing(self) -> None:
         """Hold `drained` until the client has read."""
@@ -116,6 +117,7 @@ class Connection(asyncio.Protocol):
             elif isinstance(event, h11.EndOfMessage) and self._request is not None:
                 question = HTTPQuestion(self._request, b"".join(self._parts))
                 self._task = asyncio.get_running_loop().create_task(self._respond(question))
+                self._task.add_done_callback(_tell)
                 return
             else:  # NEED_DATA, PAUSED while an answer is under way, or the end of the connection
                 return
@@ -127,7 +129,13 @@ class Connection(asyncio.Protocol):
         self.transport.close()
 
     async def _respond(self, question: HTTPQuestion) -> None:
-        await self._owner.respond(self, question)
+        answered = False
+        try:
+            await self._owner.respond(self, question)
+            answered = True
+        finally:
+            if not answered:  # the client must not wait for what will never come
+                self.transport.abort()
         self._task = None
         if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
             self._http.start_next_cycle()
@@ -189,11 +197,18 @@ class Connection(asyncio.Protocol):
 
     async def close(self) -> None:
         """Abort the connection and return when nothing runs for it any more."""
+        task = self._task
         self.transport.abort()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
 
     def _write(self, data: bytes | None) -> None:
         if data:
             self.transport.write(data)
+
+
+def _tell(task: asyncio.Task[None]) -> None:
+    """Hand an error of the owner's to the event loop at once, and not when the task is collected."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        task.get_loop().call_exception_handler({"message": "the simulated provider cannot answer", "exception": error})

@@ -285,11 +285,14 @@ class SimulatedProvider:
         records = self._open[connection]
         records.append(record)
         self._changed()
-        plan = self._plan(record, question)
-        delivery = Delivery(connection, record, self.script, self._clock, self._changed)
-        stop = record.fault.stop if record.fault is not None else None
-        tokens = 0 if plan.streamed else sum(map(len, record.documents)) // 4
-        self._finish(records, await delivery.send(plan, stop, tokens=tokens))
+        try:
+            plan = self._plan(record, question)
+            delivery = Delivery(connection, record, self.script, self._clock, self._changed)
+            stop = record.fault.stop if record.fault is not None else None
+            tokens = 0 if plan.streamed else sum(map(len, record.documents)) // 4
+            self._finish(records, await delivery.send(plan, stop, tokens=tokens))
+        finally:
+            self._finish(records, "failed")
 
     # the answer
 

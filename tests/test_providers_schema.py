@@ -391,3 +391,65 @@ class Unfinished(BaseModel):
 def test_what_has_no_schema_is_refused_with_its_name(response_model: object) -> None:
     with pytest.raises(ConfigurationError, match="has no JSON schema"):
         model_schema(response_model)
+
+
+# Other strict forms
+
+
+@pytest.mark.parametrize(
+    "model", [model for model in MODELS if model not in (Node, Left, Right)], ids=lambda m: m.__name__
+)
+def test_anthropics_form_leaves_nothing_for_its_own_sdk_to_take_out(model: type[BaseModel]) -> None:
+    anthropic = pytest.importorskip("anthropic", reason="the anthropic SDK is not installed")
+    strict = model_schema(model, "anthropic").strict
+    assert strict is not None
+    assert without_types(anthropic.transform_schema(strict)) == without_types(strict)
+    assert all(
+        schema.get("required", []) == list(schema.get("properties", {}))
+        for schema in each(strict)
+        if schema.get("type") == "object"
+    )
+
+
+def without_types(schema: Any) -> Any:  # Any: JSON
+    """The SDK writes no type beside an enumeration, and an empty mapping of properties where there are none."""
+    if isinstance(schema, list):
+        return [without_types(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {key: without_types(value) for key, value in schema.items() if key != "type" and value != {}}
+    return {key: value for key, value in kept.items() if (key, value) != ("required", [])}
+
+
+def test_anthropics_form_tells_bounds_in_words() -> None:
+    strict = model_schema(Constrained, "anthropic").strict
+    assert strict is not None
+    shown = {name: value.get("description") for name, value in strict["properties"].items()}
+    assert shown == {
+        "tags": "(maxItems=3)",
+        "share": "(exclusiveMinimum=0, multipleOf=0.5)",
+        "code": "(pattern=^[A-Z]{3}$)",
+    }
+    assert strict["properties"]["tags"]["minItems"] == 1
+    more = model_schema(create_model("More", tags=(Annotated[list[int], Field(min_length=2)], ...)), "anthropic").strict
+    assert more is not None
+    assert more["properties"]["tags"]["description"] == "(minItems=2)"
+
+
+class Outer(BaseModel):
+    left: Left
+
+
+@pytest.mark.parametrize(
+    ("response_model", "reason"),
+    [
+        (Node, "a type that stands within itself, Node"),
+        (Outer, "a type that stands within itself, Left"),
+        (create_model("Many", **{f"f{n}": (int | None, ...) for n in range(17)}), "17 unions, more than 16"),  # type: ignore[call-overload]  # fields by name
+        (dict[str, int], "a mapping with free keys"),
+    ],
+)
+def test_what_anthropics_form_cannot_say_is_named(response_model: object, reason: str) -> None:
+    found = model_schema(response_model, "anthropic")
+    assert (found.strict, found.reason) == (None, reason)
+    assert model_schema(response_model).reason in ("", reason)

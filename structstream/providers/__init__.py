@@ -124,13 +124,13 @@ def resolve_mode(request: StreamingStructuredRequest[T], spec: ProviderSpec, mod
     Raises:
         ConfigurationError: the mode was named and cannot be had; the sentence says why.
     """
-    able = next((modes for start, modes in spec.modes_of if re.match(start, model)), spec.modes)
+    able = spec.modes_for(model)
     if request.mode != "auto":
         if request.mode not in able:
             choice = ", ".join(("auto", *able))
             raise ConfigurationError(f"{spec.name}/{model} cannot do mode={request.mode!r}; choose one of {choice}")
         return request.mode
-    schema = model_schema(request.response_model)
+    schema = model_schema(request.response_model, spec.strict_form)
     for mode in able:
         if mode != "native" or spec.any_schema or schema.strict is not None:
             return mode

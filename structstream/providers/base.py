@@ -30,6 +30,7 @@ __all__ = [
     "Provider",
     "ProviderDecoder",
     "ProviderSpec",
+    "StrictFormName",
     "ToolChoice",
     "parse_object",
     "parse_object_with_halves",
@@ -48,6 +49,9 @@ Auth = Literal["bearer", "x-api-key", "x-goog-api-key"]
 
 ToolChoice = Literal["named", "required", "any"]
 """How a provider is told that the tool must be called: by its name, or by one of two words."""
+
+StrictFormName = Literal["openai", "anthropic"]
+"""Which subset of JSON Schema a provider's structured outputs take: a row of `schema.FORMS`."""
 
 JSONValue = Any  # Any: what a JSON parser gives; each use looks at the type before it relies on it
 """A parsed JSON value."""
@@ -71,7 +75,8 @@ class ProviderSpec:
         modes: what it can do, strictest first.
         modes_of: for some of its models, by a regular expression on the name's start, other modes than `modes`; the
             first that matches counts.
-        any_schema: ``native`` takes schemas that OpenAI's strict subset cannot say.
+        strict_form: the subset of JSON Schema that its structured outputs take.
+        any_schema: ``native`` takes schemas that the strict subset cannot say.
         strict_tools: a tool may carry ``strict``.
         tool_choice: how the tool call is forced.
         max_tokens_field: how the bound of the answer is called.
@@ -89,6 +94,7 @@ class ProviderSpec:
     auth: Auth = "bearer"
     modes: Sequence[ConcreteMode] = ("native", "tool", "prompted")
     modes_of: Sequence[tuple[str, Sequence[ConcreteMode]]] = ()
+    strict_form: StrictFormName = "openai"
     any_schema: bool = False
     strict_tools: bool = False
     tool_choice: ToolChoice = "named"
@@ -96,6 +102,10 @@ class ProviderSpec:
     seed_field: str = "seed"
     stream_usage: bool = True
     headers: Sequence[tuple[str, str]] = ()
+
+    def modes_for(self, model: str) -> Sequence[ConcreteMode]:
+        """Return what `model`, as the provider calls it, can do, strictest first."""
+        return next((modes for start, modes in self.modes_of if re.match(start, model)), self.modes)
 
 
 class ProviderDecoder(Protocol):

@@ -1,9 +1,9 @@
 """A Python type as the JSON schema that goes over the wire.
 
-Two forms: the plain one, as Pydantic writes it, and the strict one, the subset of JSON Schema that OpenAI's structured
-outputs take (developers.openai.com, "Structured outputs", supported schemas): every object closed, every property
-required, ``$ref`` alone, no ``oneOf``, no ``default``. What the subset cannot say in its own words is told to the model
-in the description; what it cannot say at all is named, so that the caller learns why another mode was taken.
+Two forms: the plain one, as Pydantic writes it, and the strict one, the subset of JSON Schema that a provider's
+structured outputs take: every object closed, every property required, ``$ref`` alone, no ``oneOf``, no ``default``, and
+what a row of `FORMS` says beyond that. What the subset cannot say in its own words is told to the model in the
+description; what it cannot say at all is named, so that the caller learns why another mode was taken.
 """
 
 from __future__ import annotations
@@ -19,25 +19,44 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 from structstream.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from .base import StrictFormName
 
     _Rewrite = Callable[[Mapping[str, Any]], dict[str, Any]]  # Any: JSON
 
-__all__ = ["WRAP_KEY", "ModelSchema", "model_schema", "wrap_key"]
+__all__ = ["FORMS", "WRAP_KEY", "ModelSchema", "StrictForm", "model_schema", "wrap_key"]
 
 _Schema = dict[str, Any]  # Any: JSON
 
 WRAP_KEY = "result"
 """The key under which the answer stands where the response model is not an object."""
 
-# The bounds of strict mode, from the same page.
-_MAX_PROPERTIES = 5000
-_MAX_ENUM_VALUES = 1000
-_MAX_DEPTH = 10
-
 _MAX_NAME = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrictForm:
+    """What the strict schemas of a provider can say, beyond what is common to all.
+
+    Args:
+        formats: the values of ``format`` that it knows.
+        told: keywords that it refuses, but that a sentence to the model says as well.
+        patterns: whether it takes ``pattern``; one with a look-around is told in any case.
+        min_items: the largest ``minItems`` that it takes; None for any.
+        recursive: whether a type may stand within itself.
+        most: how much of something one schema may hold, by what `_amounts` calls it.
+    """
+
+    formats: frozenset[str]
+    told: Sequence[str]
+    patterns: bool = True
+    min_items: int | None = None
+    recursive: bool = True
+    most: Mapping[str, int]
+
+
 _FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"})
-# Refused in strict mode, but a sentence to the model says the same.
 _TOLD = (
     "minLength",
     "maxLength",
@@ -48,6 +67,26 @@ _TOLD = (
     "minContains",
     "maxContains",
 )
+
+FORMS: Mapping[StrictFormName, StrictForm] = {
+    # developers.openai.com, "Structured outputs", supported schemas.
+    "openai": StrictForm(
+        formats=_FORMATS,
+        told=_TOLD,
+        most={"properties": 5000, "enum values": 1000, "levels of nesting": 10},
+    ),
+    # platform.claude.com, "Structured outputs", JSON Schema limitations.
+    "anthropic": StrictForm(
+        formats=_FORMATS | {"uri"},
+        told=(*_TOLD, "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "maxItems"),
+        patterns=False,
+        min_items=1,
+        recursive=False,
+        most={"unions": 16},
+    ),
+}
+"""The strict forms by their names in `ProviderSpec.strict_form`: a new one is a row."""
+
 _SILENT = ("default", "discriminator", "examples", "contentMediaType", "contentSchema", "contentEncoding", "deprecated")
 _UNSAYABLE = {
     "prefixItems": "a tuple, whose items differ by position",
@@ -70,7 +109,7 @@ class ModelSchema:
     Args:
         name: the model's name, made of letters, digits, ``_`` and ``-``, at most 64 of them.
         plain: the schema as Pydantic writes it; wrapped where the model is not an object.
-        strict: the same in OpenAI's strict subset; None where the subset cannot say it.
+        strict: the same in the provider's strict subset; None where the subset cannot say it.
         reason: why not, with the place; empty where it can.
         wrap: `WRAP_KEY` where the answer is an object that holds the value under this key; None where the value itself
             is the answer.
@@ -83,11 +122,12 @@ class ModelSchema:
     wrap: str | None
 
 
-def model_schema(response_model: object) -> ModelSchema:
-    """Return the schemas of `response_model`; they are built once a type and must not be changed.
+def model_schema(response_model: object, form: StrictFormName = "openai") -> ModelSchema:
+    """Return the schemas of `response_model`; they are built once a type and form, and must not be changed.
 
     Args:
         response_model: all that `pydantic.TypeAdapter` takes.
+        form: whose strict subset, as in `FORMS`.
 
     Raises:
         ConfigurationError: Pydantic cannot make a type or a schema of it.
@@ -96,9 +136,9 @@ def model_schema(response_model: object) -> ModelSchema:
     'result'
     """
     try:
-        return _cached(response_model)
+        return _cached(response_model, form)
     except TypeError:  # an unhashable type, such as Annotated with a list in it
-        return _build(response_model)
+        return _build(response_model, form)
 
 
 def wrap_key(response_model: object) -> str | None:
@@ -115,7 +155,7 @@ def wrap_key(response_model: object) -> str | None:
     return model_schema(response_model).wrap
 
 
-def _build(response_model: object) -> ModelSchema:
+def _build(response_model: object, form_name: StrictFormName) -> ModelSchema:
     name = _name(response_model)
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(response_model)  # type: ignore[arg-type]  # Any: the type is the caller's
@@ -125,12 +165,13 @@ def _build(response_model: object) -> ModelSchema:
     root = _root_inlined(schema)
     wrap = None if root.get("type") == "object" else WRAP_KEY
     plain = schema if wrap is None else _wrapped(schema)
-    strict = _Strict(plain).schema()
-    reason = next(_unsayable(strict, ""), "") or _past_bounds(strict)
+    form = FORMS[form_name]
+    strict = _Strict(plain, form).schema()
+    reason = next(_unsayable(strict, ""), "") or _recursion(strict, form) or _past_bounds(strict, form)
     return ModelSchema(name, plain, None if reason else strict, reason, wrap)
 
 
-_cached: Callable[[object], ModelSchema] = lru_cache(maxsize=1024)(_build)
+_cached: Callable[[object, StrictFormName], ModelSchema] = lru_cache(maxsize=1024)(_build)
 
 
 def _name(response_model: object) -> str:
@@ -152,8 +193,9 @@ def _root_inlined(schema: _Schema) -> _Schema:
 class _Strict:
     """Rewrites one schema; as `openai.lib._pydantic.to_strict_json_schema` does, and on to what the API takes."""
 
-    def __init__(self, root: Mapping[str, Any]) -> None:
+    def __init__(self, root: Mapping[str, Any], form: StrictForm) -> None:
         self._root = root
+        self._form = form
 
     def schema(self) -> _Schema:
         return self._rewrite(self._root, ())
@@ -175,7 +217,7 @@ class _Strict:
             schema.setdefault("additionalProperties", False)
         if "properties" in schema:
             schema["required"] = list(schema["properties"])
-        return _permitted(schema)
+        return _permitted(schema, self._form)
 
     def _resolve(self, ref: str) -> _Schema:
         found: Any = self._root  # Any: JSON
@@ -214,13 +256,16 @@ _CHILDREN: Mapping[str, Callable[[Any, _Rewrite], Any]] = {
 }
 
 
-def _permitted(schema: _Schema) -> _Schema:
+def _permitted(schema: _Schema, form: StrictForm) -> _Schema:
     for key in _SILENT:
         schema.pop(key, None)
-    told = [f"{key}={schema.pop(key)}" for key in _TOLD if key in schema]
-    if "(?" in schema.get("pattern", ""):  # no look-around there; Pydantic's own pattern of a Decimal has one
+    told = [f"{key}={schema.pop(key)}" for key in form.told if key in schema]
+    if form.min_items is not None and schema.get("minItems", 0) > form.min_items:
+        told.append(f"minItems={schema.pop('minItems')}")
+    # No look-around there; Pydantic's own pattern of a Decimal has one.
+    if "pattern" in schema and ("(?" in schema["pattern"] or not form.patterns):
         told.append(f"pattern={schema.pop('pattern')}")
-    if schema.get("format", "date") not in _FORMATS:
+    if schema.get("format", "date") not in form.formats:
         told.append(f"format={schema.pop('format')}")
     if told:
         words = f"({', '.join(told)})"
@@ -237,6 +282,8 @@ def _unsayable(schema: Mapping[str, Any], path: str) -> Iterator[str]:
         yield f"a value of any type{where}"
     if schema.get("type") == "array" and "items" not in schema and "prefixItems" not in schema:
         yield f"a list of anything{where}"
+    if any(isinstance(value, list | dict) for value in (*schema.get("enum", ()), schema.get("const"))):
+        yield f"a choice between lists or objects{where}"
     for step, child in _children(schema):
         yield from _unsayable(child, f"{path}.{step}" if path else step)
 
@@ -252,23 +299,47 @@ def _children(schema: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any
         yield name, child
 
 
-def _past_bounds(schema: Mapping[str, Any]) -> str:
-    properties, values = _count(schema)
-    depth = _depth(schema, schema, {})
-    bounds = (
-        ("properties", properties, _MAX_PROPERTIES),
-        ("enum values", values, _MAX_ENUM_VALUES),
-        ("levels of nesting", depth, _MAX_DEPTH),
-    )
-    return next((f"{found} {what}, more than {most}" for what, found, most in bounds if found > most), "")
+def _recursion(schema: Mapping[str, Any], form: StrictForm) -> str:
+    definitions = schema.get("$defs", {})
+    if form.recursive or not definitions:
+        return ""
+    uses = {name: set(_references(definition)) for name, definition in definitions.items()}
+    while leaves := [name for name, used in uses.items() if not used & uses.keys()]:
+        for name in leaves:
+            del uses[name]
+    if not uses:
+        return ""
+    way = [min(uses)]  # what is left stands within itself, or leads to what does
+    while (following := min(uses[way[-1]] & uses.keys())) not in way:
+        way.append(following)
+    return f"a type that stands within itself, {following}"
 
 
-def _count(schema: Mapping[str, Any]) -> tuple[int, int]:
-    properties, values = len(schema.get("properties", ())), len(schema.get("enum", ()))
+def _references(schema: Mapping[str, Any]) -> Iterator[str]:
+    if isinstance(schema.get("$ref"), str):
+        yield schema["$ref"].rpartition("/")[2]
     for _, child in _children(schema):
-        more = _count(child)
-        properties, values = properties + more[0], values + more[1]
-    return properties, values
+        yield from _references(child)
+
+
+def _past_bounds(schema: Mapping[str, Any], form: StrictForm) -> str:
+    found = _amounts(schema)
+    found["levels of nesting"] = _depth(schema, schema, {})
+    return next(
+        (f"{found[what]} {what}, more than {most}" for what, most in form.most.items() if found[what] > most), ""
+    )
+
+
+def _amounts(schema: Mapping[str, Any]) -> dict[str, int]:
+    amounts = {
+        "properties": len(schema.get("properties", ())),
+        "enum values": len(schema.get("enum", ())),
+        "unions": int("anyOf" in schema or isinstance(schema.get("type"), list)),
+    }
+    for _, child in _children(schema):
+        for what, amount in _amounts(child).items():
+            amounts[what] += amount
+    return amounts
 
 
 def _depth(schema: Mapping[str, Any], root: Mapping[str, Any], known: dict[str, int]) -> int:

@@ -229,4 +229,15 @@ async def test_waiting_in_vain_says_how_things_stand() -> None:
             await provider.wait_for_end(within=0.01)
 
 
+async def test_a_condition_that_raises_is_the_waiters_business() -> None:
+    async with SimulatedProvider() as provider, connected(provider) as client:
+        waiting = asyncio.create_task(
+            provider.wait_until(lambda each: each.connections > 0 and each.requests[1] is None)
+        )
+        client.ask()
+        with pytest.raises(IndexError):
+            await waiting
+        assert (await client.head())[0] == 200
+
+
 # pace

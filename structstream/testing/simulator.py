@@ -191,6 +191,7 @@ class SimulatedProvider:
 
         Raises:
             WaitTimeoutError: `within` real seconds passed before.
+            Exception: what `condition` itself raises.
         """
         if condition(self):
             return
@@ -374,9 +375,13 @@ class SimulatedProvider:
         self._changed()
 
     def _changed(self) -> None:
+        # Looked at here and now, so that nothing is missed that holds for a moment only.
         for condition, future in self._waiting:
-            if not future.done() and condition(self):
-                future.set_result(None)
+            try:
+                if not future.done() and condition(self):
+                    future.set_result(None)
+            except Exception as error:  # noqa: BLE001 — the condition is the waiter's, and so is its error
+                future.set_exception(error)
 
 
 def _checked(faults: object) -> dict[int, Fault]:

@@ -281,7 +281,8 @@ class Exchange(Generic[T]):
         if error is not None:
             error.outcome = outcome
         self._said_all = found.kind in _SAID_ALL
-        _logger.debug("%s: %s after %.3f s (%s)", self._name, found.kind, timings.total, type(error).__name__)
+        why = "" if error is None else f", {type(error).__name__}"  # the error's sentence may quote the answer
+        _logger.debug("%s: %s after %.3f s%s", self._name, found.kind, timings.total, why)
         return last
 
     async def _close(self) -> None:

@@ -7,7 +7,7 @@ import logging
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
-from .errors import StreamCancelledError
+from .errors import ConfigurationError, StreamCancelledError, StructStreamError
 from .progress import ProgressEvent
 from .response import Outcome, OutcomeKind
 
@@ -63,7 +63,7 @@ class StructuredStream(Generic[T]):
         async for _ in self:
             pass
         if self.outcome is None:
-            raise RuntimeError("the stream is read by another task, or was broken by an error that is none of ours")
+            raise StructStreamError("the stream was broken before by an error that is none of this library's")
         return self.outcome.unwrap()
 
     async def aclose(self) -> None:
@@ -84,6 +84,8 @@ class StructuredStream(Generic[T]):
         return self
 
     def __anext__(self) -> Awaitable[StreamingResponse[T]]:
+        if self._responses.ag_running:
+            raise ConfigurationError("another task waits for this stream's next step: one at a time")
         # The generator's own awaitable: a coroutine around it would cost a frame a step.
         return self._responses.__anext__()
 

@@ -74,6 +74,8 @@ class Transport(Protocol):
 class SDKTransport:
     """Sends through a vendor client of the OpenAI SDK: its key, base URL, Azure paths and HTTP client.
 
+    What a function that the caller gave his client as a key raises goes through as it is.
+
     Args:
         client: an `AsyncOpenAI` or a subclass such as `AsyncAzureOpenAI`. Its own retries and timeouts are not used.
         provider: the name that errors give.
@@ -195,12 +197,16 @@ class SDKTransport:
         return {spelled.get(name, name): value for name, value in ours.items()}
 
     def _unsent(self, error: Exception, connect_timeout: float | None, elapsed: float) -> StructStreamError:
+        import httpx2
+
         chain = list(_chain(error))
         if any(isinstance(link, RuntimeError) and "loop" in str(link) for link in chain):
             return ConfigurationError(
                 "the client holds connections of another event loop: make a new client in this one, "
                 "or give none and let the service keep one for each loop"
             )
+        if any(isinstance(link, httpx2.InvalidURL | httpx2.UnsupportedProtocol) for link in chain):
+            return ConfigurationError(f"the base URL cannot be called: {self._sentence(error)}")
         if connect_timeout is not None and any(isinstance(link, TimeoutError) for link in chain):
             return StreamTimeoutError("connect", configured=connect_timeout, elapsed=elapsed)
         where = f"{self._client.base_url.scheme}://{self._client.base_url.netloc.decode()}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import itertools
 import logging
+import resource
 from typing import Any
 
 import pytest
@@ -197,6 +199,21 @@ async def test_bytes_that_are_no_http_end_the_answer(make_client: Any, kinds: st
         outcome = (await reading).outcome
         assert outcome is not None
         assert outcome.kind.value in kinds.split()
+
+
+async def test_a_gzip_bomb_is_stopped_at_the_bound_of_a_line() -> None:
+    bomb = gzip.compress(b"data: " + bytes(200 << 20))
+    head = http_head(headers={**EVENT_STREAM, "content-encoding": "gzip"}, length=len(bomb))
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(head + bomb)
+
+    async with raw_server(answer) as server, CLIENTS[0](server.base_url) as client:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        outcome = last(await steps_of(StructuredLLMService(client), request_for())).outcome
+        assert outcome is not None
+        assert isinstance(outcome.error, errors.SSEError)
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 150_000  # KB; the whole is 200 MB
 
 
 async def test_no_connection_at_all_is_a_provider_error() -> None:

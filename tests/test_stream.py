@@ -7,11 +7,13 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from openai import AsyncOpenAI
 
-from structstream.errors import IncompleteError, TruncatedError
+from structstream.errors import ConfigurationError, IncompleteError, StructStreamError, TruncatedError
 from structstream.progress import ProgressEvent
 from structstream.response import OutcomeKind
-from structstream.testing import FakeClock, Script, length, no_finish
+from structstream.service import StructuredLLMService
+from structstream.testing import FakeClock, Script, length, no_finish, stall_before_first_byte
 from tests.edge import PROFILE, Profile, request_for, serving, steps_of
 
 if TYPE_CHECKING:
@@ -83,6 +85,29 @@ async def test_an_ended_stream_has_no_more_steps() -> None:
         await stream.aclose()
         assert stream.outcome is not None
         assert stream.outcome.kind is OutcomeKind.COMPLETE
+
+
+async def test_two_tasks_cannot_wait_for_one_step() -> None:
+    async with serving(faults=[stall_before_first_byte()]) as (service, provider):
+        stream = service.route_structured_streaming(request_for())
+        first = asyncio.create_task(stream.result())
+        await provider.wait_for_stall()
+        with pytest.raises(ConfigurationError, match="another task waits for this stream's next step"):
+            await anext(stream)
+        provider.release()
+        assert await first == ADA
+
+
+async def test_a_stream_that_a_foreign_error_broke_says_so() -> None:
+    async def no_token() -> str:
+        raise ZeroDivisionError
+
+    async with AsyncOpenAI(api_key=no_token, base_url="http://127.0.0.1/v1") as client:
+        stream = StructuredLLMService(client).route_structured_streaming(request_for())
+        with pytest.raises(ZeroDivisionError):
+            await anext(stream)
+        with pytest.raises(StructStreamError, match="broken before"):
+            await stream.result()
 
 
 async def test_two_streams_of_one_request_know_nothing_of_each_other() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import subprocess
 import sys
 import threading
@@ -187,6 +188,27 @@ async def test_it_refuses_to_block_an_event_loop() -> None:
         sync.route_structured(request)
     with pytest.raises(ConfigurationError, match=r"asyncio\.to_thread"):
         sync.route_structured_streaming(request)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="for systems that fork")
+def test_a_service_works_in_a_forked_process_too() -> None:
+    code = (
+        "from tests.edge import *; from structstream.service import StructuredLLMService\n"
+        "from structstream.testing import *; import os\n"
+        "with SimulatedProvider.in_thread(document=PROFILE) as provider:\n"
+        "    os.environ['STRUCTSTREAM_SIMULATED_BASE_URL'] = provider.base_url\n"
+        "    service = StructuredLLMService()\n"
+        "    service.sync.route_structured(request_for())\n"
+        "    child = os.fork()\n"
+        "    print(service.sync.route_structured(request_for()).name, flush=True)\n"
+        "    if child == 0:\n"
+        "        os._exit(0)\n"
+        "    assert os.waitpid(child, 0)[1] == 0\n"
+        "    service.sync.close()\n"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.returncode) == ("Ada Lovelace\n" * 2, 0), done.stderr
 
 
 def test_a_process_that_ends_with_a_stream_open_ends_quietly() -> None:

@@ -257,6 +257,29 @@ async def test_a_body_that_is_no_json_is_the_callers_to_change(make_client: Clie
 
 
 @pytest.mark.parametrize("make_client", CLIENTS[:2], ids=lambda make: make.__name__)
+async def test_a_base_url_that_cannot_be_called_is_the_callers_to_change(make_client: Client) -> None:
+    async with make_client("ftp://127.0.0.1/v1") as client:
+        with pytest.raises(ConfigurationError, match="the base URL cannot be called"):
+            await SDKTransport(client).stream(REQUEST)
+
+
+async def test_the_key_of_the_project_is_sent_and_not_the_admins() -> None:
+    async with raw_server(says(http_head(length=len(BODY)), BODY)) as server:
+        async with AsyncOpenAI(api_key=KEY, admin_api_key="sk-admin", base_url=server.base_url) as client:
+            await read(SDKTransport(client))
+        assert f"authorization: bearer {KEY}".encode() in server.requests[0].lower()
+
+
+async def test_what_the_callers_own_function_for_the_key_raises_goes_through() -> None:
+    async def no_token() -> str:
+        raise ZeroDivisionError
+
+    async with AsyncOpenAI(api_key=no_token, base_url="http://127.0.0.1/v1") as client:
+        with pytest.raises(ZeroDivisionError):
+            await SDKTransport(client).stream(REQUEST)
+
+
+@pytest.mark.parametrize("make_client", CLIENTS[:2], ids=lambda make: make.__name__)
 @pytest.mark.parametrize("key", [KEY + "\n", KEY + "é"], ids=["newline", "letter"])
 async def test_a_key_that_http_refuses_is_quoted_nowhere(
     make_client: Client, key: str, caplog: pytest.LogCaptureFixture

@@ -31,6 +31,7 @@ __all__ = [
     "ProviderDecoder",
     "ProviderSpec",
     "StrictFormName",
+    "SurrogateHalves",
     "ToolChoice",
     "parse_object",
     "parse_object_with_halves",
@@ -207,6 +208,30 @@ def parse_object_with_halves(data: str, provider: str) -> dict[str, JSONValue] |
     except (ValueError, RecursionError) as problem:
         raise ProtocolError(f"not JSON ({problem})", provider=provider, event=data[:400]) from None
     return _object(value, data.encode("utf-8", "surrogatepass"), provider)
+
+
+class SurrogateHalves:
+    r"""Joins characters that were cut between the two escapes of a surrogate pair, each at its own place of an answer.
+
+    A half that never finds its other one becomes U+FFFD.
+
+    >>> halves = SurrogateHalves()
+    >>> halves.join("a\ud83d", "content"), halves.join("\ude00", "content")
+    ('a', '😀')
+    """
+
+    __slots__ = ("_waiting",)
+
+    def __init__(self) -> None:
+        self._waiting: dict[tuple[object, ...], str] = {}
+
+    def join(self, text: str, *place: object) -> str:
+        """Return `text` after what waits at `place`, without a half at its end, which waits there from now on."""
+        text = self._waiting.pop(place, "") + text
+        if "\ud800" <= text[-1:] <= "\udbff":
+            self._waiting[place] = text[-1]
+            text = text[:-1]
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _object(value: JSONValue, raw: bytes, provider: str) -> dict[str, JSONValue]:

@@ -28,9 +28,9 @@ from structstream.events import (
 from structstream.request import HTTPRequest
 from structstream.response import Usage
 
-from .base import parse_object, parse_object_with_halves
+from .base import SurrogateHalves, parse_object, parse_object_with_halves
 from .failures import http_failure, stream_failure
-from .schema import model_schema
+from .schema import instruction, model_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -64,11 +64,6 @@ _FINISH: Mapping[str, FinishReason] = {
     "safety": "filtered",
     "refusal": "refused",
 }
-
-_INSTRUCTION = (
-    "Answer with one JSON value that is valid for the JSON schema below, and with nothing else: no text before or "
-    "after it, no code fence, no comment.\n\n{schema}"
-)
 
 
 class OpenAIChat:
@@ -153,7 +148,7 @@ def _tool(spec: ProviderSpec, schema: ModelSchema, body: dict[str, JSONValue]) -
 
 
 def _prompted(_spec: ProviderSpec, schema: ModelSchema, body: dict[str, JSONValue]) -> None:
-    text = _INSTRUCTION.format(schema=json.dumps(schema.plain, ensure_ascii=False))
+    text = instruction(schema)
     messages = body["messages"]
     first = messages[0]
     # Some chat templates take one system message only, as the first: ours joins the caller's.
@@ -194,7 +189,7 @@ class OpenAIChatDecoder:
         self._calls: dict[tuple[int, int | str], _Call] = {}
         self._latest: dict[int, _Call] = {}
         self._counts: dict[int, int] = {}
-        self._halves: dict[tuple[object, ...], str] | None = None  # first halves of characters, once one was seen
+        self._halves: SurrogateHalves | None = None  # once one was seen
 
     def feed(self, event: ServerSentEvent) -> list[ProviderEvent]:
         """Return what `event` says, in order; nothing for events that the dialect does not know.
@@ -250,7 +245,7 @@ class OpenAIChatDecoder:
             value = parse_object_with_halves(data, self._provider)
             if value is None:
                 raise
-        self._halves = {} if self._halves is None else self._halves
+        self._halves = self._halves or SurrogateHalves()
         return value
 
     def _start(self, chunk: Mapping[str, JSONValue], out: list[ProviderEvent]) -> None:
@@ -412,13 +407,7 @@ class OpenAIChatDecoder:
         return value
 
     def _joined(self, text: str, *place: object) -> str:
-        if self._halves is None:
-            return text
-        text = self._halves.pop(place, "") + text
-        if "\ud800" <= text[-1:] <= "\udbff":
-            self._halves[place] = text[-1]
-            text = text[:-1]
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        return text if self._halves is None else self._halves.join(text, *place)
 
     def _wrong(self, what: str, value: JSONValue) -> ProtocolError:
         return ProtocolError(f"{what} of an unknown form", provider=self._provider, event=repr(value))

@@ -8,6 +8,7 @@ description; what it cannot say at all is named, so that the caller learns why a
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,12 +26,17 @@ if TYPE_CHECKING:
 
     _Rewrite = Callable[[Mapping[str, Any]], dict[str, Any]]  # Any: JSON
 
-__all__ = ["FORMS", "WRAP_KEY", "ModelSchema", "StrictForm", "model_schema", "wrap_key"]
+__all__ = ["FORMS", "WRAP_KEY", "ModelSchema", "StrictForm", "instruction", "model_schema", "wrap_key"]
 
 _Schema = dict[str, Any]  # Any: JSON
 
 WRAP_KEY = "result"
 """The key under which the answer stands where the response model is not an object."""
+
+_INSTRUCTION = (
+    "Answer with one JSON value that is valid for the JSON schema below, and with nothing else: no text before or "
+    "after it, no code fence, no comment.\n\n{schema}"
+)
 
 _MAX_NAME = 64
 
@@ -139,6 +145,15 @@ def model_schema(response_model: object, form: StrictFormName = "openai") -> Mod
         return _cached(response_model, form)
     except TypeError:  # an unhashable type, such as Annotated with a list in it
         return _build(response_model, form)
+
+
+def instruction(schema: ModelSchema) -> str:
+    """Return what a model is told in ``prompted`` mode: the schema and how to answer; the same in all dialects.
+
+    >>> instruction(model_schema(int)).startswith("Answer with one JSON value")
+    True
+    """
+    return _INSTRUCTION.format(schema=json.dumps(schema.plain, ensure_ascii=False))
 
 
 def wrap_key(response_model: object) -> str | None:

@@ -50,8 +50,9 @@ class Floor:
 
 
 _WORDS = ("errors", "request", "response", "events", "progress", "markers")
-_CORE = ("text", "jsongrammar", "sse", "jsonstream", "repair", "repair.*", "partial", "partial.*")
-_SHARED = ("providers.base", "providers.failures", "providers.schema")
+_CORE = ("text", "jsongrammar", "sse", "jsonarray", "jsonstream", "repair", "repair.*", "partial", "partial.*")
+# What dialects have in common; `arguments` writes the JSON text of a tool call that comes as values with their paths.
+_SHARED = tuple(f"providers.{name}" for name in ("base", "failures", "schema", "arguments", "content"))
 _EDGE = ("transport", "clock")
 _SERVICE = ("service", "stream", "sync", "exchange", "pool")
 _POLICIES = ("resilience", "guardrails", "instrumentation")
@@ -62,7 +63,7 @@ _BELOW = (*_WORDS, *_CORE, "providers", "providers.*", "answer", "parse", "decod
 # The first row whose pattern fits is the module's floor. See the table "Who may import whom" of the design.
 FLOORS: Sequence[Floor] = (
     Floor("words", _WORDS, _WORDS, _MODELS),
-    Floor("core", ("sse", "text", "jsongrammar"), _WORDS, _JSON),
+    Floor("core", ("sse", "jsonarray", "text", "jsongrammar"), _WORDS, _JSON),
     Floor("core", ("jsonstream",), (*_WORDS, "text", "jsongrammar"), _JSON),
     Floor("core", ("repair", "repair.*"), (*_WORDS, "text", "jsongrammar", "repair.*"), _JSON),
     Floor("core", ("partial", "partial.*"), (*_WORDS, "text", "jsonstream", "repair", "partial.*"), _JSON),

@@ -164,7 +164,14 @@ class SDKTransport:
                 request.path,
                 cast_to=httpx2.Response,
                 body=request.body,
-                options={"headers": {**unsaid, **self._named(request.headers)}, "timeout": timeout, "max_retries": 0},
+                options={
+                    "headers": {**unsaid, **self._named(request.headers)},
+                    "timeout": timeout,
+                    "max_retries": 0,
+                    "security": {
+                        "bearer_auth": True
+                    },  # the project's key and never the admin's, as the SDK's own calls
+                },
             )
         except APIStatusError as error:
             return _WholeAnswer(error.status_code, _headers(error.response), error.response.content)

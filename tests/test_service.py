@@ -37,7 +37,8 @@ ADA = Profile.model_validate_json(PROFILE)
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keys and addresses of the developer's own have no part in this."""
     for spec in ROUTES.values():
-        for name in (spec.base_url_env, *spec.key_env):
+        urls = [spec.base_url_env] if isinstance(spec.base_url_env, str) else spec.base_url_env
+        for name in (*urls, *spec.key_env):
             if name:
                 monkeypatch.delenv(name, raising=False)
 

@@ -263,11 +263,16 @@ async def test_a_base_url_that_cannot_be_called_is_the_callers_to_change(make_cl
             await SDKTransport(client).stream(REQUEST)
 
 
-async def test_the_key_of_the_project_is_sent_and_not_the_admins() -> None:
+@pytest.mark.parametrize("key", [KEY, ""])
+async def test_the_key_of_an_admin_is_never_sent(key: str) -> None:
     async with raw_server(says(http_head(length=len(BODY)), BODY)) as server:
-        async with AsyncOpenAI(api_key=KEY, admin_api_key="sk-admin", base_url=server.base_url) as client:
-            await read(SDKTransport(client))
-        assert f"authorization: bearer {KEY}".encode() in server.requests[0].lower()
+        async with AsyncOpenAI(api_key=key, admin_api_key="sk-admin", base_url=server.base_url) as client:
+            if key:
+                await read(SDKTransport(client))
+            else:
+                with pytest.raises(ConfigurationError, match="Could not resolve authentication method"):
+                    await read(SDKTransport(client))
+        assert all(b"sk-admin" not in request for request in server.requests)
 
 
 async def test_what_the_callers_own_function_for_the_key_raises_goes_through() -> None:

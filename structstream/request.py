@@ -94,7 +94,8 @@ class StreamingStructuredRequest(Generic[T]):
         stop: texts at which the model stops; None for none.
         seed: for providers that can repeat themselves; None for none.
         timeouts: the deadlines, in seconds.
-        max_retries: calls beyond the first that may be made for this request, 0 or more.
+        max_retries: calls beyond the first that may be made for this request, 0 or more. Retries are not built yet:
+            until they are, one call is made whatever it says.
         enable_streaming: False asks for one whole answer, which arrives as one step.
         cadence: one response per network read, or one per delta.
         streaming_chunk_size: if given, a response is yielded once this many characters have come since the last

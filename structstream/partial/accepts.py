@@ -43,16 +43,17 @@ _KINDS: dict[str, frozenset[str]] = {
     "dict": frozenset("{"),
     "ordered-dict": frozenset("{"),
     "typed-dict": frozenset("{"),
-    "dataclass": frozenset("{"),
-    "tagged-union": frozenset("{"),
+    "dataclass-args": frozenset("{"),
 }
 
 _INNER: dict[str, Callable[[Schema], tuple[Schema, ...]]] = {
+    "dataclass": lambda schema: (schema["schema"],),
     "default": lambda schema: (schema["schema"],),
     "function-after": lambda schema: (schema["schema"],),
     "nullable": lambda schema: (schema["schema"], {"type": "none"}),
     "json-or-python": lambda schema: (schema["json_schema"],),
     "lax-or-strict": lambda schema: (schema["lax_schema"], schema["strict_schema"]),
+    "tagged-union": lambda schema: tuple(schema["choices"].values()),
     "union": lambda schema: tuple(item[0] if isinstance(item, tuple) else item for item in schema["choices"]),
 }
 
@@ -76,6 +77,8 @@ def accepts(schema: Schema, definitions: Mapping[str, Schema], _above: frozenset
         return frozenset("{") if schema["schema"]["type"] == "model-fields" else _EVERYTHING
     if kind == "default" and schema.get("on_error", "raise") != "raise":
         return _EVERYTHING
+    if kind == "tagged-union" and not callable(schema["discriminator"]):
+        return frozenset("{")
     if kind in _INNER:
         return frozenset().union(*(accepts(item, definitions, _above) for item in _INNER[kind](schema)))
     return _KINDS.get(kind, _EVERYTHING)

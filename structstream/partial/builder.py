@@ -61,6 +61,8 @@ class Builder:
         """The root was opaque and has closed: it is shown once the stream has ended well."""
         self.refused_at: int | None = None
         """The offset behind the value that closed invalid; None while none did."""
+        self.refused_key = False
+        """The newest key cannot be: it is unknown where that is forbidden, or not of the mapping's kind."""
         self.work = 0
         """Nodes and values touched: the counted work that the linearity tests hold."""
         self._buffer = buffer
@@ -162,6 +164,7 @@ class Builder:
         self._slot = IGNORED
         if part.extra == "forbid" and name not in part.known and self._check and self._fail_fast and node.certain:
             path = [*(node.parent.path_of(node.pos) if node.parent is not None else []), name]
+            self.refused_key = True
             raise InvalidOutputError(
                 "Extra inputs are not permitted", path=render_path(path[self._outer :]), value=json.dumps(name)
             )
@@ -171,9 +174,10 @@ class Builder:
             return name
         try:
             return part.key.validator.validate_json(json.dumps(name), context=self._context)
-        except ValidationError as error:
+        except Exception as error:  # a caller's validator may raise anything
             if self._check and self._fail_fast and self.top.certain:
                 path = self.top.parent.path_of(self.top.pos) if self.top.parent is not None else []
+                self.refused_key = True
                 raise as_invalid(error, [*path, name], json.dumps(name), self._outer) from error
             return name
 
@@ -222,7 +226,7 @@ class Builder:
             if self._fail_fast:
                 # Of a key that comes twice, event by event the first value is judged as well.
                 jiter.from_json(raw.encode(), catch_duplicate_keys=True)
-        except ValueError:
+        except Exception:  # noqa: BLE001  # a caller's validator may raise anything
             return False  # event by event it fails where it should, or at its end
         self._closed(value, slot, raw)
         return True
@@ -306,14 +310,14 @@ class Builder:
         tagged, self._tagged, self._at_tag = self._tagged, None, False
         chosen = tagged.choose(tag) if tagged is not None else None
         if tagged is None or chosen is None or chosen.record is None:
-            self._refuse_tag(tagged, tag, chosen)
+            self._refuse_tag(tagged, tag, chosen, end)
             return
         start, self._skipping = self._skip_start, 0
         # Judged as the union in the end, shown as the choice until then.
         self._slot = self._slot.shown_as(chosen)
         JSONStream(self, limits=UNBOUNDED, allow_nan=True, offset=start).feed(self._buffer.slice(start, end))
 
-    def _refuse_tag(self, tagged: TaggedPart | None, tag: object, chosen: Shape | None) -> None:
+    def _refuse_tag(self, tagged: TaggedPart | None, tag: object, chosen: Shape | None, end: int) -> None:
         """A tag that no choice has fails at once, as the object's end would."""
         if tagged is None or chosen is not None or not (self._check and self._fail_fast and self._certain):
             return
@@ -322,6 +326,7 @@ class Builder:
             self._slot.validator.validate_json(raw, context=self._context)
         except ValidationError as error:
             if error.errors()[0]["type"] == "union_tag_invalid":
+                self.refused_at = end
                 raise as_invalid(error, self.top.path_of(len(self.top.values)), raw, self._outer) from error
 
 

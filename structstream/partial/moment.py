@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, overload
 
 from structstream.errors import JSONLimitError, JSONSyntaxError
@@ -17,10 +18,12 @@ from .schema import ArrayPart, RecordPart
 from .view import OpenPath, view_of
 
 if TYPE_CHECKING:
+    from structstream.jsonstream import JSONLimits
+
     from .builder import Closing
     from .schema import Shape
 
-__all__ = ["ClosedPaths", "Moment"]
+__all__ = ["ClosedPaths", "Moment", "Reading"]
 
 # Where nothing tells how long a text or a list will be, half of it is taken to be there after so much.
 _HALF_TEXT = 200
@@ -130,28 +133,41 @@ def _share(node: Node | TextNode, length: int, open_share: float) -> float:
 
 def _paths_within(raw: str, shape: Shape, path: list[str | int]) -> list[str]:
     """The paths that closed within a container that came whole: read again, event by event."""
-    return [render_path([*path, *inner]) for inner in _closed_in(raw, shape)[:-1]]
+    return [render_path([*path, *inner]) for inner in _closed_in(raw, shape, Reading(UNBOUNDED, allow_nan=True))[:-1]]
 
 
-def _closed_in(text: str, shape: Shape) -> list[list[str | int]]:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a text was read the first time."""
+
+    limits: JSONLimits
+    allow_nan: bool
+    ended: bool = False  # its root has closed
+
+
+def _closed_in(text: str, shape: Shape, reading: Reading) -> list[list[str | int]]:
     buffer = TextBuffer()
     builder = Builder(shape, buffer, check=False)
+    reader = JSONStream(builder, limits=reading.limits, allow_nan=reading.allow_nan, buffer=buffer)
     with suppress(JSONSyntaxError, JSONLimitError):  # then it tells what had closed before
-        JSONStream(builder, limits=UNBOUNDED, allow_nan=True, buffer=buffer).feed(text)
+        reader.feed(text)
+        if reading.ended:
+            reader.finish()
     return [node.path_of(pos) for node, pos, _, _ in builder.closings]
 
 
 class ClosedPaths(Sequence[str]):
     """The paths that close within a text, in order; the text is read for them when somebody asks."""
 
-    def __init__(self, text: str, shape: Shape, rename: Callable[[str], str | None] = str) -> None:
+    def __init__(self, text: str, shape: Shape, reading: Reading, rename: Callable[[str], str | None] = str) -> None:
         self._text = text
         self._shape = shape
+        self._reading = reading
         self._rename = rename
 
     @functools.cached_property
     def _paths(self) -> list[str]:
-        rendered = (self._rename(render_path(path)) for path in _closed_in(self._text, self._shape))
+        rendered = (self._rename(render_path(path)) for path in _closed_in(self._text, self._shape, self._reading))
         return [path for path in rendered if path is not None]
 
     @overload

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from structstream.errors import JSONLimitError, JSONSyntaxError
 from structstream.jsonstream import JSONLimits, JSONStream
 from structstream.repair import JSONRepair
 from structstream.text import TextBuffer
 
 from .accepts import accepts
 from .builder import Builder, as_invalid
-from .moment import ClosedPaths, Moment
+from .moment import ClosedPaths, Moment, Reading
 from .nodes import ABSENT
 from .schema import shape_of
 from .wrapped import Unwrapped, unwrapped_path, wrapper
@@ -65,6 +67,8 @@ class PartialParser(Generic[T]):
         self._key = wrap_key
         self.shape = shape_of(response_model if wrap_key is None else wrapper(response_model, wrap_key))
         self._context = context
+        self._limits = limits or JSONLimits()
+        self._lenient = lenient
         self._text = TextBuffer()
         self._outer = 0 if wrap_key is None else 1
         self._builder = Builder(self.shape, self._text, context=context, fail_fast=fail_fast, outer=self._outer)
@@ -76,7 +80,12 @@ class PartialParser(Generic[T]):
     def _make_repair(self) -> JSONRepair:
         kinds = accepts(self.shape.schema, self.shape.definitions)
         brackets = "".join(kind for kind in "{[" if kind in kinds)
-        return JSONRepair(starts=brackets if kinds <= _CONTAINERS_OR_NULL else "")
+        return JSONRepair(
+            starts=brackets,
+            scalars=not kinds <= _CONTAINERS_OR_NULL,
+            max_depth=self._limits.max_depth,
+            max_number_length=self._limits.max_number_length,
+        )
 
     def feed(self, text: str) -> None:
         """Take more text.
@@ -111,7 +120,14 @@ class PartialParser(Generic[T]):
             text = "".join(self._waiting)
             self._waiting = []
             self._waiting_length = 0
-            self._reader.feed(text if self._repair is None else self._repair.feed(text))
+            self._reader.feed(text if self._repair is None else self._repaired(self._repair, text))
+
+    def _repaired(self, repair: JSONRepair, text: str) -> str:
+        try:
+            return repair.feed(text)
+        except (JSONSyntaxError, JSONLimitError):
+            self._reader.feed(repair.salvaged)  # what stood before the fault is read, wherever the text was cut
+            raise
 
     @property
     def done(self) -> bool:
@@ -146,11 +162,16 @@ class PartialParser(Generic[T]):
     def completed(self) -> Sequence[str]:
         """Return the paths that closed in the text so far, in order; read when somebody looks at them."""
         key = self._key
-        end = self._builder.refused_at
-        text = (
-            self._text.text() if end is None else self._text.slice(0, end - 1)
-        )  # the value that was refused stays open
-        return ClosedPaths(text, self.shape, str if key is None else lambda path: unwrapped_path(path, key))
+        rename = str if key is None else functools.partial(unwrapped_path, key=key)
+        reading = Reading(self._limits, allow_nan=self._lenient, ended=bool(self._builder.root.values))
+        return ClosedPaths(self._accepted_text(), self.shape, reading, rename)
+
+    def _accepted_text(self) -> str:
+        """The text without the value or key that was refused: that one stays open."""
+        builder = self._builder
+        if builder.refused_key:
+            return self._text.slice(0, self._reader.mark)
+        return self._text.text() if builder.refused_at is None else self._text.slice(0, builder.refused_at - 1)
 
     def finish(self) -> T:
         """End the text and return the validated value.

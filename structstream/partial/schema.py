@@ -203,34 +203,81 @@ def _collect_references(schema: object, definitions: Mapping[str, Schema], neede
             _collect_references(value, definitions, needed)
 
 
+def _is_record(schema: Schema) -> bool:
+    """Whether what stands within is judged as fields of this very object; a RootModel lets its surroundings through."""
+    return schema.get("type") in _RECORDS and not schema.get("root_model")
+
+
+def _looks_outside(schema: object, definitions: Mapping[str, Schema], _above: frozenset[str] = frozenset()) -> bool:
+    """Whether a validator within `schema` may ask in which field it runs, or for the fields before it."""
+    if isinstance(schema, list | tuple):
+        return any(_looks_outside(item, definitions, _above) for item in schema)
+    if not isinstance(schema, Mapping) or _is_record(schema):
+        return False
+    if schema.get("type") == "definition-ref":
+        name = schema["schema_ref"]
+        return name not in _above and _looks_outside(definitions.get(name), definitions, _above | {name})
+    function = schema.get("function")
+    if isinstance(function, Mapping) and function.get("type") == "with-info":
+        return True
+    inner = (value for key, value in schema.items() if key not in ("metadata", "serialization"))
+    return any(_looks_outside(value, definitions, _above) for value in inner)
+
+
 class _Reader:
     """Reads one core schema into shapes, each definition once."""
 
     def __init__(self, definitions: Mapping[str, Schema]) -> None:
         self.definitions = definitions
         self._by_reference: dict[str, Shape] = {}
+        self._unsettled: set[str] = set()  # definitions that are being read, or read from one that was
+        self._met_unsettled = False
+        self._again: list[Callable[[], None]] = []
+
+    def read(self, schema: Schema) -> Shape:
+        """The shape of a whole type."""
+        shape = self.shape(schema, None)
+        self._unsettled.clear()
+        for fill in self._again:  # the inner ones first
+            fill()
+        return shape
 
     def shape(self, schema: Schema, config: CoreConfig | None) -> Shape:
         """The shape of `schema`, whose models come with their own configuration."""
         if schema["type"] == "definition-ref":
-            name = schema["schema_ref"]
-            known = self._by_reference.get(name)
-            if known is None:
-                # Noted before it is filled in: a recursive type meets itself here.
-                known = self._by_reference[name] = self._new(schema, config)
-                self._fill(known, self.definitions[name], config)
-            return known
+            return self._referenced(schema, config)
         shape = self._new(schema, config)
         self._fill(shape, schema, config)
         return shape
 
+    def _referenced(self, schema: Schema, config: CoreConfig | None) -> Shape:
+        name = schema["schema_ref"]
+        known = self._by_reference.get(name)
+        if known is None:
+            # Noted before it is filled in: a recursive type meets itself here.
+            known = self._by_reference[name] = self._new(schema, config)
+            self._unsettled.add(name)
+            if self._fill(known, self.definitions[name], config):
+                self._unsettled.discard(name)
+        self._met_unsettled |= name in self._unsettled
+        return known
+
     def _new(self, schema: Schema, config: CoreConfig | None) -> Shape:
         return Shape(schema, config, self.definitions)
 
-    def _fill(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
+    def _fill(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> bool:
+        """Fill in what is known; return whether that is all: what met its own definition is filled in again."""
         reader = _READERS.get(schema["type"])
-        if reader is not None:
-            reader(self, shape, schema, config)
+        if reader is None:
+            shape.deferred = _looks_outside(schema, self.definitions)
+            return True
+        before, self._met_unsettled = self._met_unsettled, False
+        reader(self, shape, schema, config)
+        settled = not self._met_unsettled or _is_record(schema)
+        if not settled:
+            self._again.append(functools.partial(reader, self, shape, schema, config))
+        self._met_unsettled = before or not settled
+        return settled
 
     def _copy(self, shape: Shape, inner: Shape) -> None:
         """Let `shape` be shown as `inner` is."""
@@ -250,6 +297,8 @@ class _Reader:
         # Where a default stands in for an invalid value, what is inside may vanish: opaque.
         if schema.get("on_error", "raise") == "raise":
             self.wrapper(shape, schema, config)
+        else:
+            shape.deferred = _looks_outside(schema, self.definitions)
 
     def json_or_python(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
         self._copy(shape, self.shape(schema["json_schema"], config))
@@ -266,7 +315,7 @@ class _Reader:
             shape.deferred = inner.deferred
 
     def function_other(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
-        shape.deferred = schema["function"]["type"] == "with-info"
+        shape.deferred = _looks_outside(schema, self.definitions)
 
     # --- values ---
 
@@ -323,7 +372,9 @@ class _Reader:
             return  # its __init__ sees the raw data and may change it
         if schema.get("root_model"):
             self._copy(shape, self.shape(schema["schema"], own))
-            shape.root_model, shape.empty, shape.deferred = schema["cls"], NoneType, False
+            if shape.text is not None:
+                shape.text = TextPart(plain=False, strip=shape.text.strip)  # what closes is the model
+            shape.root_model, shape.empty = schema["cls"], NoneType
         elif schema["schema"]["type"] == "model-fields":
             fields = schema["schema"]
             extra = fields.get("extra_behavior") or own.get("extra_fields_behavior") or "ignore"
@@ -354,27 +405,28 @@ class _Reader:
         *,
         is_mapping: bool = False,
     ) -> None:
-        by_name = {name: Field(name, self.shape(item["schema"], config)) for name, item in members.items()}  # type: ignore[arg-type]  # a CoreConfig, read as a mapping
+        shown = {name: item for name, item in members.items() if not item.get("init_only")}
+        by_name = {name: Field(name, self.shape(item["schema"], config)) for name, item in shown.items()}  # type: ignore[arg-type]  # a CoreConfig, read as a mapping
         lookup: dict[str, Field] = {}
         known: set[str] = set()
         keys: dict[str, str] = {}
         for name, item in members.items():
             for index, path in enumerate(_lookup_paths(name, item, config)):
                 known.add(str(path[0]))
-                if len(path) == 1:
+                if len(path) == 1 and name in shown:
                     lookup.setdefault(str(path[0]), Field(name, by_name[name].shape, certain=index == 0))
                     keys.setdefault(name, str(path[0]))
         extras = schema.get("extras_schema") or {"type": "any"}
         shape.record = RecordPart(
             cls=cls,
             is_mapping=is_mapping,
-            names=tuple(name for name, item in members.items() if not item.get("init_only")),
+            names=tuple(shown),
             lookup=lookup,
             known=frozenset(known),
             extra=extra,
             extra_shape=self.shape(extras, config),  # type: ignore[arg-type]  # as above
             by_name=by_name,
-            siblings=self._siblings(schema, by_name, keys, config),
+            siblings=self._siblings(schema, by_name, keys, config) if len(shown) == len(members) else {},
         )
 
     def _siblings(
@@ -462,6 +514,8 @@ def _lookup_paths(name: str, item: Schema, config: Schema) -> list[list[str | in
     return paths + by_name if config.get("validate_by_name") or config.get("populate_by_name") else paths
 
 
+_RECORDS = frozenset({"model", "dataclass", "typed-dict"})
+
 _STRING_RULES = ("max_length", "min_length", "pattern", "strip_whitespace", "to_lower", "to_upper", "ascii_only")
 
 _READERS: dict[str, Callable[[_Reader, Shape, Schema, CoreConfig | None], None]] = {
@@ -518,6 +572,6 @@ def _read(response_model: Any) -> Shape:  # Any: as above
     while schema["type"] == "definitions":
         definitions.update({item["ref"]: item for item in schema["definitions"]})
         schema = schema["schema"]
-    shape = _Reader(definitions).shape(schema, None)
+    shape = _Reader(definitions).read(schema)
     shape._validator = adapter.validator  # type: ignore[assignment]  # plugins may wrap it; it validates all the same
     return shape

@@ -428,6 +428,8 @@ def partial_class(model: type) -> type[Partial[Any]]:
         base, names = Partial, tuple(field.name for field in dataclasses.fields(model))
     else:
         raise TypeError(f"Partial[...] takes a model or a dataclass, not {model!r}")
-    fields = {name: _FieldView(name) for name in names if base is Partial}
+    # A field may hide a method of the same name, but not what a view itself stands on.
+    hidden = {name for name in names if name.startswith("_") and hasattr(base, name)}
+    fields = {name: _FieldView(name) for name in names if base is Partial and name not in hidden}
     told = {"__slots__": (), "__module__": model.__module__, "__doc__": f"{model.__name__}, while it is being written."}
     return type(f"Partial[{model.__name__}]", (base,), {**told, **fields, "_names": names, "_model": model})

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 from jiter import from_json
 
 from structstream.errors import ProtocolError
+from structstream.events import TokenLogprob
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,6 +34,8 @@ __all__ = [
     "StrictFormName",
     "SurrogateHalves",
     "ToolChoice",
+    "count_of",
+    "logprobs_of",
     "parse_object",
     "parse_object_with_halves",
 ]
@@ -51,7 +54,7 @@ Auth = Literal["bearer", "x-api-key", "x-goog-api-key"]
 ToolChoice = Literal["named", "required", "any"]
 """How a provider is told that the tool must be called: by its name, or by one of two words."""
 
-StrictFormName = Literal["openai", "anthropic"]
+StrictFormName = Literal["openai", "anthropic", "google"]
 """Which subset of JSON Schema a provider's structured outputs take: a row of `schema.FORMS`."""
 
 JSONValue = Any  # Any: what a JSON parser gives; each use looks at the type before it relies on it
@@ -232,6 +235,31 @@ class SurrogateHalves:
             self._waiting[place] = text[-1]
             text = text[:-1]
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def count_of(values: JSONValue, key: str) -> int:
+    """Return the number of tokens that stands under `key`; 0 where there is none.
+
+    >>> count_of({"total": 3, "cached": None}, "total"), count_of(None, "total")
+    (3, 0)
+    """
+    value = values.get(key) if isinstance(values, dict) else None
+    return int(value) if isinstance(value, int | float) and 0 < value < 2**53 else 0
+
+
+def logprobs_of(tokens: JSONValue) -> list[TokenLogprob]:
+    """Return the tokens of OpenAI's list of them, without those that are of another form.
+
+    >>> logprobs_of([{"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": []}, None])
+    [TokenLogprob(token='a', logprob=-0.5)]
+    """
+    return [
+        TokenLogprob(token, float(logprob))
+        for item in (tokens if isinstance(tokens, list) else ())
+        if isinstance(item, dict)
+        and isinstance(token := item.get("token"), str)
+        and isinstance(logprob := item.get("logprob"), int | float)
+    ]
 
 
 def _object(value: JSONValue, raw: bytes, provider: str) -> dict[str, JSONValue]:

@@ -21,14 +21,13 @@ from structstream.events import (
     StreamEnd,
     TextDelta,
     ThinkingDelta,
-    TokenLogprob,
     ToolDelta,
     UsageReported,
 )
 from structstream.request import HTTPRequest
 from structstream.response import Usage
 
-from .base import SurrogateHalves, parse_object, parse_object_with_halves
+from .base import SurrogateHalves, count_of, logprobs_of, parse_object, parse_object_with_halves
 from .failures import http_failure, stream_failure
 from .schema import instruction, model_schema
 
@@ -364,14 +363,7 @@ class OpenAIChatDecoder:
         return self._text(arguments or "", "a tool call's arguments")
 
     def _logprobs(self, logprobs: JSONValue, number: int, out: list[ProviderEvent]) -> None:
-        content = logprobs.get("content") if isinstance(logprobs, dict) else None
-        tokens = [
-            TokenLogprob(token, float(logprob))
-            for item in (content if isinstance(content, list) else ())
-            if isinstance(item, dict)
-            and isinstance(token := item.get("token"), str)
-            and isinstance(logprob := item.get("logprob"), int | float)
-        ]
+        tokens = logprobs_of(logprobs.get("content") if isinstance(logprobs, dict) else None)
         if tokens:
             out.append(Logprobs(tokens, number))
 
@@ -436,15 +428,12 @@ _DELTA: Mapping[str, _OfChoice] = {
 
 
 def _usage_of(usage: Mapping[str, JSONValue]) -> Usage:
-    prompt = _count(usage, "prompt_tokens") or _count(usage, "input_tokens")
-    completion = _count(usage, "completion_tokens") or _count(usage, "output_tokens")
-    reasoning = _count(usage.get("completion_tokens_details"), "reasoning_tokens") or _count(usage, "reasoning_tokens")
-    cached = _count(usage.get("prompt_tokens_details"), "cached_tokens") or _count(usage, "prompt_cache_hit_tokens")
-    if reasoning and _count(usage, "total_tokens") == prompt + completion + reasoning:
+    prompt = count_of(usage, "prompt_tokens") or count_of(usage, "input_tokens")
+    completion = count_of(usage, "completion_tokens") or count_of(usage, "output_tokens")
+    reasoning = count_of(usage.get("completion_tokens_details"), "reasoning_tokens") or count_of(
+        usage, "reasoning_tokens"
+    )
+    cached = count_of(usage.get("prompt_tokens_details"), "cached_tokens") or count_of(usage, "prompt_cache_hit_tokens")
+    if reasoning and count_of(usage, "total_tokens") == prompt + completion + reasoning:
         completion += reasoning  # xAI counts them apart
-    return Usage(prompt, completion, cached or _count(usage, "cached_tokens"), reasoning)
-
-
-def _count(values: JSONValue, key: str) -> int:
-    value = values.get(key) if isinstance(values, dict) else None
-    return int(value) if isinstance(value, int | float) and 0 < value < 2**53 else 0
+    return Usage(prompt, completion, cached or count_of(usage, "cached_tokens"), reasoning)

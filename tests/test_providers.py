@@ -32,6 +32,8 @@ def request(response_model: Any = Flat, mode: Mode = "auto") -> StreamingStructu
         ("o4-mini-2025-04-16", "openai", "o4-mini-2025-04-16"),
         ("ft:gpt-4o:me::id", "openai", "ft:gpt-4o:me::id"),
         (" openai/gpt-4o ", "openai", "gpt-4o"),
+        ("anthropic/claude-sonnet-4-5", "anthropic", "claude-sonnet-4-5"),
+        ("claude-3-5-haiku-latest", "anthropic", "claude-3-5-haiku-latest"),
     ],
 )
 def test_routes(model: str, provider: str, name: str) -> None:
@@ -41,7 +43,7 @@ def test_routes(model: str, provider: str, name: str) -> None:
 
 @pytest.mark.parametrize("model", ["nobody/x", "llama3", "openai/", "/gpt-4o", "", "o11y", "meta-llama/Llama-3"])
 def test_an_unknown_model_is_refused_with_the_names_that_there_are(model: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"write provider/model, with one of alibaba, azure, .*, xai$"):
+    with pytest.raises(ConfigurationError, match=r"write provider/model, with one of alibaba, anthropic, azure, .*, xai$"):
         route(model)
 
 
@@ -71,6 +73,14 @@ def test_a_caller_may_add_rows_and_a_default() -> None:
         ("deepseek/deepseek-reasoner", Flat, "prompted"),
         ("groq/openai/gpt-oss-20b", Flat, "native"),
         ("groq/llama-3.3-70b-versatile", Flat, "tool"),
+        ("anthropic/claude-opus-4-8", Flat, "native"),
+        ("anthropic/claude-haiku-4-5-20251001", list[Flat], "native"),
+        ("anthropic/claude-haiku-4-5", dict[str, int], "tool"),
+        ("anthropic/claude-opus-4-1-20250805", Flat, "tool"),
+        ("anthropic/claude-sonnet-4-20250514", Flat, "tool"),
+        ("anthropic/claude-4-sonnet-20250514", Flat, "tool"),
+        ("anthropic/claude-3-7-sonnet-latest", Flat, "tool"),
+        ("claude-2.1", Flat, "tool"),
     ],
 )
 def test_auto_takes_the_strictest_that_provider_model_and_schema_allow(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from structstream.errors import ConfigurationError
 
+from .anthropic import Anthropic
 from .base import ConcreteMode, Provider, ProviderDecoder, ProviderSpec
 from .compatible import COMPATIBLE
 from .openai_chat import OpenAIChat
@@ -42,6 +43,7 @@ T = TypeVar("T")
 
 DIALECTS: Mapping[str, Callable[[ProviderSpec], Provider]] = {
     "openai_chat": OpenAIChat,
+    "anthropic": Anthropic,
 }
 """How each dialect is made, by the name that a row of `ROUTES` gives it."""
 
@@ -49,7 +51,10 @@ ROUTES: Mapping[str, ProviderSpec] = {spec.name: spec for spec in COMPATIBLE}
 """Each provider, by what stands before the slash of a model's name."""
 
 # Names that need no prefix, by their start.
-_BARE: Sequence[tuple[str, str]] = ((r"gpt-|chatgpt-|ft:gpt-|o[1-9](?:-|$)", "openai"),)
+_BARE: Sequence[tuple[str, str]] = (
+    (r"gpt-|chatgpt-|ft:gpt-|o[1-9](?:-|$)", "openai"),
+    (r"claude-", "anthropic"),
+)
 
 
 @dataclass(frozen=True, slots=True)

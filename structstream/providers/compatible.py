@@ -1,4 +1,4 @@
-"""The providers that speak the chat-completions dialect: one row each, from their own documentation.
+"""The providers: one row each, from their own documentation; a row that names no dialect speaks chat completions.
 
 Where a provider's page leaves a doubt, the row says less: ``auto`` must not choose what may be refused.
 """
@@ -20,6 +20,9 @@ _OPENAI_BEFORE_SCHEMAS = r"gpt-3\.5|gpt-4(?:$|-\d{4}$|-turbo|-32k|-vision|-1106|
 # console.groq.com/docs/structured-outputs: "limited model support"; the others refuse json_schema.
 _GROQ_WITHOUT_SCHEMAS = r"(?!openai/gpt-oss|moonshotai/kimi-k2|meta-llama/llama-4)"
 
+# Claude up to 4.1, by its names of both orders: claude-3-5-haiku, claude-opus-4-1, claude-sonnet-4-20250514.
+_CLAUDE_BEFORE_SCHEMAS = r"claude-(?:instant|4-[a-z]|[23](?:$|\D)|[a-z]+-4(?:$|-[01](?:$|\D)|-\d{8}))"
+
 COMPATIBLE: Sequence[ProviderSpec] = (
     ProviderSpec(
         name="openai",
@@ -29,6 +32,17 @@ COMPATIBLE: Sequence[ProviderSpec] = (
         modes_of=((_OPENAI_BEFORE_SCHEMAS, ("tool", "prompted")),),
         strict_tools=True,
         max_tokens_field="max_completion_tokens",
+    ),
+    # platform.claude.com, "Structured outputs": Claude 4.5 and later.
+    ProviderSpec(
+        name="anthropic",
+        dialect="anthropic",
+        base_url="https://api.anthropic.com",
+        base_url_env="ANTHROPIC_BASE_URL",
+        key_env=("ANTHROPIC_API_KEY",),
+        auth="x-api-key",
+        modes_of=((_CLAUDE_BEFORE_SCHEMAS, ("tool", "prompted")),),
+        strict_form="anthropic",
     ),
     # The caller's own client knows deployment, API version and the way to sign; the model is the deployment's name.
     ProviderSpec(

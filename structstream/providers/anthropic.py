@@ -1,0 +1,505 @@
+"""The Messages dialect of Anthropic, and of all that speak it.
+
+POST /v1/messages; ``message_start``, blocks of content, ``message_delta``, ``message_stop`` (platform.claude.com,
+"Messages" and "Streaming messages"). An answer comes in blocks by their index: text, tool calls, thinking, and what the
+provider's own tools did, which is none of the answer. Unknown events, blocks, deltas and fields are ignored.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from jiter import from_json
+
+from structstream.errors import ConfigurationError, ProtocolError
+from structstream.events import (
+    Failed,
+    Finished,
+    RefusalDelta,
+    Started,
+    StreamEnd,
+    TextDelta,
+    ThinkingDelta,
+    ToolDelta,
+    UsageReported,
+)
+from structstream.request import HTTPRequest
+from structstream.response import Usage
+
+from .base import SurrogateHalves, parse_object, parse_object_with_halves
+from .content import image_of, text_of
+from .failures import http_failure, stream_failure
+from .schema import instruction, model_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from structstream.errors import ProviderError
+    from structstream.events import FinishReason, ProviderEvent, ServerSentEvent
+    from structstream.request import Message, StreamingStructuredRequest
+
+    from .base import ConcreteMode, JSONValue, ProviderSpec
+
+    _Body = dict[str, JSONValue]
+    _OfEvent = Callable[["AnthropicDecoder", Mapping[str, JSONValue], list[ProviderEvent]], None]
+    _OfDelta = Callable[["AnthropicDecoder", str, "_Block", list[ProviderEvent]], None]
+
+__all__ = ["Anthropic", "AnthropicDecoder"]
+
+T = TypeVar("T")
+
+# The version in which every parameter of a request can be said: its successor of October 2026 refuses `temperature`.
+_VERSION = "2023-06-01"
+
+# The bound of an answer must be told. The largest that each family takes, less where it is larger than anyone needs.
+_MAX_TOKENS: Sequence[tuple[str, int]] = (
+    (r"claude-(?:instant|2|3-(?:opus|sonnet|haiku))", 4096),
+    (r"claude-3-5", 8192),
+    (r"claude-", 32_000),
+    (r"", 8192),
+)
+
+# These refuse a request that forces a tool.
+_UNFORCED = re.compile(r"claude-(?:fable|mythos)-")
+
+_FINISH: Mapping[str, FinishReason] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool",
+    "refusal": "refused",
+}
+
+
+class Anthropic:
+    """A provider that speaks this dialect.
+
+    Args:
+        spec: what is known about it.
+
+    >>> from structstream.providers import route
+    >>> from structstream.request import StreamingStructuredRequest
+    >>> request = StreamingStructuredRequest(response_model=int, model="anthropic/claude-haiku-4-5", prompt="2 + 2?")
+    >>> route(request.model).encode(request).body["output_config"]["format"]["type"]
+    'json_schema'
+    """
+
+    __slots__ = ("spec",)
+
+    def __init__(self, spec: ProviderSpec) -> None:
+        self.spec = spec
+
+    def encode(self, request: StreamingStructuredRequest[T], *, model: str, mode: ConcreteMode) -> HTTPRequest:
+        """Return the POST for `request`; see `Provider.encode`.
+
+        ``extra`` may hold ``thinking``: its budget is added to the default of ``max_tokens``. A seed is not sent: the
+        dialect has none.
+        """
+        if request.temperature is not None and request.temperature > 1:
+            raise ConfigurationError(f"{self.spec.name} takes a temperature from 0 to 1, not {request.temperature}")
+        draft = _Draft(self.spec, model, request)
+        _MODES[mode](draft)
+        stop = [request.stop] if isinstance(request.stop, str) else request.stop and list(request.stop)
+        asked = {
+            "system": draft.system(),
+            "temperature": request.temperature,
+            "stop_sequences": stop or None,
+            "stream": request.enable_streaming,
+        }
+        body = draft.body | {name: value for name, value in asked.items() if value is not None} | dict(request.extra)
+        if "output_config" in request.extra and "output_config" in draft.body:  # an effort beside our format
+            body["output_config"] = draft.body["output_config"] | dict(request.extra["output_config"])
+        accept = "text/event-stream" if request.enable_streaming else "application/json"
+        headers = {"content-type": "application/json", "accept": accept, "anthropic-version": _VERSION}
+        headers |= {**dict(self.spec.headers), **{name.lower(): value for name, value in request.headers.items()}}
+        return HTTPRequest("POST", "/v1/messages", headers, body)
+
+    def decoder(self) -> AnthropicDecoder:
+        """Return a fresh decoder for one streamed answer."""
+        return AnthropicDecoder(self.spec.name)
+
+    def whole(self, body: bytes) -> list[ProviderEvent]:
+        """Return what an answer that was not streamed says; see `Provider.whole`."""
+        return [*self.decoder().read(parse_object(body, self.spec.name)), StreamEnd()]
+
+    def error(self, status: int, headers: Mapping[str, str], body: bytes, *, now: float | None = None) -> ProviderError:
+        """Return the error that an HTTP answer means; see `Provider.error`."""
+        return http_failure(self.spec.name, status, headers, body, now=now)
+
+
+# --- the request ---
+
+
+class _Draft:
+    """The body of one request while it is written."""
+
+    def __init__(self, spec: ProviderSpec, model: str, request: StreamingStructuredRequest[T]) -> None:
+        self.spec = spec
+        self.model = model
+        self.streams = request.enable_streaming
+        self.schema = model_schema(request.response_model, spec.strict_form)
+        thinking = request.extra.get("thinking")
+        thinking = thinking if isinstance(thinking, dict) and thinking.get("type") == "enabled" else {}
+        self.thinks = bool(thinking)
+        room = next(most for start, most in _MAX_TOKENS if re.match(start, model)) + thinking.get("budget_tokens", 0)
+        self.body: _Body = {"model": model, "max_tokens": request.max_tokens or room, "messages": []}
+        self._system: list[_Body] = []
+        for message in request.conversation:
+            self._add(message)
+        if not self.body["messages"]:
+            raise ConfigurationError(f"{spec.name} wants a message of the user beside the system's")
+
+    def system(self) -> str | list[_Body] | None:
+        """The system prompt, as text unless a block of it carries more, such as a cache mark."""
+        if any(block.keys() != {"type", "text"} for block in self._system):
+            return self._system
+        return "\n\n".join(block["text"] for block in self._system) or None
+
+    def tell(self, text: str) -> None:
+        """Add to the system prompt."""
+        self._system.append({"type": "text", "text": text})
+
+    def _add(self, message: Message) -> None:
+        role, content = message["role"], message["content"]
+        if role in ("system", "developer"):
+            self._system += _blocks(content)
+        elif role == "tool":
+            result = {"type": "tool_result", "tool_use_id": message.get("tool_call_id"), "content": _parts(content)}
+            self.body["messages"].append({"role": "user", "content": [result]})
+        elif message.get("tool_calls"):
+            calls = [_tool_use(call) for call in message["tool_calls"]]
+            self.body["messages"].append({"role": role, "content": [*_blocks(content), *calls]})
+        else:
+            self.body["messages"].append({"role": role, "content": _parts(content)})
+
+
+def _parts(content: JSONValue) -> JSONValue:
+    return content if isinstance(content, str) else _blocks(content)
+
+
+def _blocks(content: JSONValue) -> list[_Body]:
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}] if content else []
+    return [_block(part) for part in content or ()]
+
+
+def _block(part: Mapping[str, JSONValue]) -> _Body:
+    if text_of(part) is not None:
+        return {**part, "type": "text"}
+    image = image_of(part)
+    if image is None:
+        return dict(part)  # the dialect's own
+    if image.url:
+        return {"type": "image", "source": {"type": "url", "url": image.url}}
+    return {"type": "image", "source": {"type": "base64", "media_type": image.media_type, "data": image.data}}
+
+
+def _tool_use(call: Mapping[str, JSONValue]) -> _Body:
+    function = call["function"]
+    try:
+        arguments = from_json((function.get("arguments") or "{}").encode())
+    except ValueError as problem:
+        raise ConfigurationError(f"messages: the arguments of tool call {call.get('id')!r} are no JSON") from problem
+    return {"type": "tool_use", "id": call.get("id"), "name": function["name"], "input": arguments}
+
+
+def _native(draft: _Draft) -> None:
+    schema = draft.schema
+    if schema.strict is None and not draft.spec.any_schema:
+        raise ConfigurationError(
+            f"{draft.spec.name} cannot hold a model to {schema.name} in mode='native': its strict schemas cannot say "
+            f"{schema.reason}; choose mode='auto', 'tool' or 'prompted'"
+        )
+    shape = {"type": "json_schema", "schema": schema.strict or schema.plain}
+    draft.body["output_config"] = {"format": shape}
+
+
+def _tool(draft: _Draft) -> None:
+    spec, schema = draft.spec, draft.schema
+    strict = schema.strict if spec.strict_tools else None
+    tool: _Body = {
+        "name": schema.name,
+        "description": schema.plain.get("description") or "Gives the answer.",
+        "input_schema": strict or schema.plain,
+    }
+    if strict is not None:
+        tool["strict"] = True
+    if draft.streams:
+        tool["eager_input_streaming"] = True  # else each member of the arguments comes in one piece
+    choice: _Body = {"type": "tool", "name": schema.name} if spec.tool_choice == "named" else {"type": "any"}
+    if draft.thinks or _UNFORCED.match(draft.model):  # a budget for thinking and a forced tool exclude one another
+        choice = {"type": "auto"}
+        draft.tell(f"Give your answer by calling the tool {schema.name}, once, and with nothing else.")
+    draft.body["tools"] = [tool]
+    draft.body["tool_choice"] = {**choice, "disable_parallel_tool_use": True}
+
+
+def _prompted(draft: _Draft) -> None:
+    draft.tell(instruction(draft.schema))
+
+
+_MODES: Mapping[ConcreteMode, Callable[[_Draft], None]] = {"native": _native, "tool": _tool, "prompted": _prompted}
+
+
+# --- the answer ---
+
+
+@dataclass(slots=True)
+class _Block:
+    kind: str
+    index: int
+    call: int = 0
+    given: Mapping[str, JSONValue] = field(default_factory=dict)  # arguments that came with the start
+    spoke: bool = False
+
+
+class AnthropicDecoder:
+    """Reads one streamed answer of this dialect.
+
+    A `Started` that is not the first says that the provider broke its message off and began another.
+
+    Args:
+        provider: the provider's name, for errors.
+    """
+
+    __slots__ = ("_bare", "_begun", "_blocks", "_calls", "_finished", "_halves", "_provider", "_started", "_usage")
+
+    def __init__(self, provider: str) -> None:
+        self._provider = provider
+        self._started: Started | None = None
+        self._begun = False  # whether the message that is being read has a block
+        self._blocks: dict[int, _Block] = {}
+        self._calls = 0
+        self._bare: list[int] = []  # closed calls without arguments
+        self._usage: dict[str, JSONValue] = {}
+        self._finished = ""
+        self._halves: SurrogateHalves | None = None  # once one was seen
+
+    def feed(self, event: ServerSentEvent) -> list[ProviderEvent]:
+        """Return what `event` says, in order; nothing for events that the dialect does not know.
+
+        Raises:
+            ProtocolError: the event is not what the dialect promises.
+        """
+        data, name = event.data, event.event
+        if name == "message" and data.startswith("[DONE]"):  # relays of other dialects add it
+            return [StreamEnd()]
+        if name not in _EVENTS and name != "message" and not data.startswith("{"):
+            return []
+        try:
+            value = self._parsed(data) if data and not data.isspace() else {}
+        except ProtocolError:
+            if name == "error":
+                return [Failed(stream_failure(self._provider, data))]
+            raise
+        out: list[ProviderEvent] = []
+        handler = _EVENTS.get(_word(value.get("type"))) or _EVENTS.get(name)
+        if handler is not None:
+            handler(self, value, out)
+        elif value.get("error"):
+            self._error(value, out)
+        return out
+
+    def close(self) -> list[ProviderEvent]:
+        """Return what the end of the stream adds: nothing in this dialect."""
+        return []
+
+    def read(self, message: Mapping[str, JSONValue]) -> list[ProviderEvent]:
+        """Return what a whole message says.
+
+        Raises:
+            ProtocolError: it is none.
+        """
+        out: list[ProviderEvent] = []
+        if message.get("error"):
+            self._error(message, out)
+        elif isinstance(message.get("content"), list):
+            self._message(message, out)
+        else:
+            raise self._wrong("a message", message)
+        return out
+
+    def _parsed(self, data: str) -> dict[str, JSONValue]:
+        try:
+            return parse_object(data, self._provider)
+        except ProtocolError:
+            value = parse_object_with_halves(data, self._provider)
+            if value is None:
+                raise
+        self._halves = self._halves or SurrogateHalves()
+        return value
+
+    # --- the events ---
+
+    def _message_start(self, value: Mapping[str, JSONValue], out: list[ProviderEvent]) -> None:
+        self._message(self._dict(value, "message"), out)
+
+    def _message(self, message: Mapping[str, JSONValue], out: list[ProviderEvent]) -> None:
+        usage = message.get("usage")
+        tier = message.get("service_tier") or (usage.get("service_tier") if isinstance(usage, dict) else "")
+        started = Started(_word(message.get("id")), _word(message.get("model")), _word(tier))
+        if started == self._started and not self._begun:
+            return  # sent twice
+        self._started, self._begun, self._finished = started, False, ""
+        self._blocks.clear()
+        self._bare.clear()
+        self._usage.clear()
+        out.append(started)
+        content = message.get("content") or ()
+        if not isinstance(content, list | tuple):
+            raise self._wrong("content of an unknown form", message)
+        cut = _FINISH.get(_word(message.get("stop_reason"))) == "length"
+        for index, block in enumerate(content):
+            self._content_block_start({"index": index, "content_block": block}, out)
+            if not (cut and index == len(content) - 1):  # arguments that were cut are not what the model meant to say
+                self._content_block_stop({"index": index}, out)
+        self._finish(message, out)
+        self._report(usage, out)
+
+    def _content_block_start(self, value: Mapping[str, JSONValue], out: list[ProviderEvent]) -> None:
+        content, index = self._dict(value, "content_block"), self._index(value)
+        block = self._blocks[index] = _Block(_word(content.get("type")), index)
+        self._begun = True
+        if block.kind == "tool_use":
+            block.call, self._calls = self._calls, self._calls + 1
+            given = content.get("input")
+            block.given = given if isinstance(given, dict) else {}
+            out.append(ToolDelta("", block.call, _word(content.get("id")), _word(content.get("name"))))
+        for kind, name, say in _DELTAS.values():
+            if kind == block.kind and content.get(name):
+                say(self, self._text(content[name], name), block, out)
+
+    def _content_block_delta(self, value: Mapping[str, JSONValue], out: list[ProviderEvent]) -> None:
+        delta, index = self._dict(value, "delta"), self._index(value)
+        known = _DELTAS.get(_word(delta.get("type")))
+        if known is None:
+            return
+        kind, name, say = known
+        block = self._blocks.get(index)
+        if block is None and kind != "tool_use":  # some relays leave the start out
+            block = self._blocks[index] = _Block(kind, index)
+            self._begun = True
+        if block is None or (block.kind != kind and block.kind in _KINDS):
+            raise self._wrong(f"a {delta['type']} outside of a block of its kind", value)
+        text = self._text(delta.get(name), name)
+        if text and block.kind == kind:
+            say(self, text if self._halves is None else self._halves.join(text, index, name), block, out)
+
+    def _content_block_stop(self, value: Mapping[str, JSONValue], out: list[ProviderEvent]) -> None:
+        block = self._blocks.pop(self._index(value), None)
+        if block is None or block.kind != "tool_use" or block.spoke:
+            return
+        if block.given:
+            out.append(ToolDelta(json.dumps(block.given, ensure_ascii=False), block.call))
+        else:
+            self._bare.append(block.call)
+
+    def _message_delta(self, value: Mapping[str, JSONValue], out: list[ProviderEvent]) -> None:
+        if value.get("delta") is not None:
+            self._finish(self._dict(value, "delta"), out)
+        self._report(value.get("usage"), out)
+
+    def _message_stop(self, _value: Mapping[str, JSONValue], out: list[ProviderEvent]) -> None:
+        out.append(StreamEnd())
+
+    def _error(self, value: Mapping[str, JSONValue], out: list[ProviderEvent]) -> None:
+        out.append(Failed(stream_failure(self._provider, value)))
+
+    def _finish(self, said: Mapping[str, JSONValue], out: list[ProviderEvent]) -> None:
+        raw = self._text(said.get("stop_reason") or "", "stop_reason")
+        if not raw or raw == self._finished:
+            return
+        self._finished = raw
+        reason, details = _FINISH.get(raw, "other"), said.get("stop_details")
+        if reason == "refused" and isinstance(details, dict) and _word(details.get("explanation")):
+            out.append(RefusalDelta(details["explanation"]))
+        if reason in ("tool", "stop"):  # a call without arguments is one with none, unless it was cut
+            out.extend(ToolDelta("{}", call) for call in self._bare)
+        self._bare.clear()
+        out.append(Finished(reason, raw))
+
+    def _report(self, usage: JSONValue, out: list[ProviderEvent]) -> None:
+        if usage is None:
+            return
+        if not isinstance(usage, dict):
+            raise self._wrong("usage", usage)
+        # The counts of a message_delta are totals: they replace those of the start, which stay where none is given.
+        self._usage |= {name: value for name, value in usage.items() if value}
+        out.append(UsageReported(_usage_of(self._usage)))
+
+    # --- what a block says ---
+
+    def _say(self, text: str, _block: _Block, out: list[ProviderEvent]) -> None:
+        out.append(TextDelta(text))
+
+    def _argue(self, text: str, block: _Block, out: list[ProviderEvent]) -> None:
+        block.spoke = True
+        out.append(ToolDelta(text, block.call))
+
+    def _think(self, text: str, _block: _Block, out: list[ProviderEvent]) -> None:
+        out.append(ThinkingDelta(text))
+
+    def _sign(self, text: str, _block: _Block, out: list[ProviderEvent]) -> None:
+        out.append(ThinkingDelta("", text))
+
+    # --- what must have a form ---
+
+    def _dict(self, value: Mapping[str, JSONValue], name: str) -> Mapping[str, JSONValue]:
+        found = value.get(name)
+        if not isinstance(found, dict):
+            raise self._wrong(f"{name} of an unknown form", value)
+        return found
+
+    def _index(self, value: Mapping[str, JSONValue]) -> int:
+        index = value.get("index", 0)
+        if not isinstance(index, int):
+            raise self._wrong("index of an unknown form", value)
+        return index
+
+    def _text(self, value: JSONValue, name: str) -> str:
+        if not isinstance(value, str):
+            raise self._wrong(f"{name} of an unknown form", value)
+        return value
+
+    def _wrong(self, what: str, value: JSONValue) -> ProtocolError:
+        return ProtocolError(what, provider=self._provider, event=repr(value))
+
+
+_EVENTS: Mapping[str, _OfEvent] = {
+    "content_block_delta": AnthropicDecoder._content_block_delta,
+    "content_block_start": AnthropicDecoder._content_block_start,
+    "content_block_stop": AnthropicDecoder._content_block_stop,
+    "message_start": AnthropicDecoder._message_start,
+    "message_delta": AnthropicDecoder._message_delta,
+    "message_stop": AnthropicDecoder._message_stop,
+    "error": AnthropicDecoder._error,
+}
+
+# Each delta: the kind of block that it belongs to, the field that holds its text, and what that says.
+_DELTAS: Mapping[str, tuple[str, str, _OfDelta]] = {
+    "text_delta": ("text", "text", AnthropicDecoder._say),
+    "input_json_delta": ("tool_use", "partial_json", AnthropicDecoder._argue),
+    "thinking_delta": ("thinking", "thinking", AnthropicDecoder._think),
+    "signature_delta": ("thinking", "signature", AnthropicDecoder._sign),
+}
+_KINDS = frozenset(kind for kind, _, _ in _DELTAS.values())
+
+
+def _word(value: JSONValue) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _usage_of(usage: Mapping[str, JSONValue]) -> Usage:
+    """Anthropic counts what was read from a cache, and what was written into one, apart from the other input."""
+    cached, written = _count(usage, "cache_read_input_tokens"), _count(usage, "cache_creation_input_tokens")
+    reasoning = _count(usage.get("output_tokens_details"), "thinking_tokens")
+    return Usage(_count(usage, "input_tokens") + cached + written, _count(usage, "output_tokens"), cached, reasoning)
+
+
+def _count(values: JSONValue, key: str) -> int:
+    value = values.get(key) if isinstance(values, dict) else None
+    return int(value) if isinstance(value, int | float) and 0 < value < 2**53 else 0

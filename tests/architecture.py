@@ -50,7 +50,8 @@ class Floor:
 
 
 _WORDS = ("errors", "request", "response", "events", "progress", "markers")
-_CORE = ("text", "jsongrammar", "sse", "jsonarray", "jsonstream", "repair", "repair.*", "partial", "partial.*")
+_JSON_WORDS = ("jsongrammar", "jsonsink", "jsonstream", "jsonarray")
+_CORE = ("text", *_JSON_WORDS, "sse", "repair", "repair.*", "partial", "partial.*")
 # What dialects have in common; `arguments` writes the JSON text of a tool call that comes as values with their paths.
 _SHARED = tuple(f"providers.{name}" for name in ("base", "failures", "schema", "arguments", "content"))
 _EDGE = ("transport", "clock")
@@ -63,8 +64,8 @@ _BELOW = (*_WORDS, *_CORE, "providers", "providers.*", "answer", "parse", "decod
 # The first row whose pattern fits is the module's floor. See the table "Who may import whom" of the design.
 FLOORS: Sequence[Floor] = (
     Floor("words", _WORDS, _WORDS, _MODELS),
-    Floor("core", ("sse", "jsonarray", "text", "jsongrammar"), _WORDS, _JSON),
-    Floor("core", ("jsonstream",), (*_WORDS, "text", "jsongrammar"), _JSON),
+    Floor("core", ("sse", "jsonarray", "text", "jsongrammar", "jsonsink"), _WORDS, _JSON),
+    Floor("core", ("jsonstream",), (*_WORDS, "text", "jsongrammar", "jsonsink"), _JSON),
     Floor("core", ("repair", "repair.*"), (*_WORDS, "text", "jsongrammar", "repair.*"), _JSON),
     Floor("core", ("partial", "partial.*"), (*_WORDS, "text", "jsonstream", "repair", "partial.*"), _JSON),
     Floor("dialects", _SHARED, (*_WORDS, "sse", *_SHARED), _JSON),

@@ -52,7 +52,7 @@ class Members(list[tuple[str, "Tree"]]):
     """The members of an object, in order; a key may come twice."""
 
 
-Tree = Raw | str | list[Any] | Members  # Any: a tree again
+Tree = Any  # Raw | str | list[Tree] | Members: recursive types that a list and a subclass of list share do not narrow
 """A JSON document before it is written."""
 
 Trees = st.SearchStrategy[Tree]
@@ -136,7 +136,7 @@ _SCALARS: list[Kind] = [
     Kind(float, _FLOATS),
     Kind(bool, _BOOLS),
     Kind(None, _NULL),
-    Kind(Literal["a", "bc", 1, None], st.sampled_from(["a", "bc", Raw("1"), Raw("null")])),
+    Kind(Literal["a", "bc", 1] | None, st.sampled_from(["a", "bc", Raw("1"), Raw("null")])),
     Kind(Color, st.sampled_from(["red", "blue"])),
     Kind(Level, st.sampled_from([Raw("1"), Raw("2")])),
     Kind(date, _ISO_DATES),
@@ -386,6 +386,10 @@ _CONFIGS: list[ConfigDict] = [
 ]
 
 
+# Any: Field's arguments
+_DEFAULTS: list[dict[str, Any]] = [{}, {}, {"default": None}, {"default_factory": list}]
+
+
 @st.composite
 def _models(draw: st.DrawFn, inner: st.SearchStrategy[Kind]) -> Kind:
     definitions: dict[str, Any] = {}  # Any: create_model's own form
@@ -393,7 +397,7 @@ def _models(draw: st.DrawFn, inner: st.SearchStrategy[Kind]) -> Kind:
     for name in _NAMES[: draw(st.integers(1, 4))]:
         kind = draw(inner)
         lookup = draw(st.sampled_from(_lookups(name)))
-        default = draw(st.sampled_from([{}, {}, {"default": None}, {"default_factory": list}]))
+        default = draw(st.sampled_from(_DEFAULTS))
         definitions[name] = (kind.type, Field(**default, **lookup.arguments))
         members.append((lookup.place, name, kind.trees, bool(default)))
 

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from structstream.errors import InvalidOutputError, JSONLimitError, JSONSyntaxError, StructStreamError
 from structstream.partial import ListView, Partial, PartialParser
 from tests.models import Case, cases, cuts
-from tests.walk import entries, is_open, same, walk
+from tests.walk import Path, entries, is_open, same, walk
 
 
 @dataclasses.dataclass
@@ -28,6 +28,7 @@ class Run:
     text: str = ""
 
 
+_FACTS = ("path", "offset", "line", "column", "expected", "found", "bound", "value", "errors")
 _CLOSED_LIST = (JSONSyntaxError, JSONLimitError, InvalidOutputError)
 
 
@@ -150,7 +151,7 @@ def test_4_a_closed_value_is_real_and_the_same_object_while_its_parent_is_open(c
 def test_5_nothing_shown_goes_away_or_changes(case: Case) -> None:
     if case.repeats or (case.has_alternatives and not one_shot(case)[0]):
         return  # what another name of the field may replace is no error yet
-    before: dict[object, Any] = {}
+    before: dict[Path, Any] = {}
     for snapshot in run(case.type, list(case.text)).snapshots.values():
         now = dict(walk(snapshot))
         for path, was in before.items():

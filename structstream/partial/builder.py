@@ -13,7 +13,7 @@ from structstream.jsonstream import JSONLimits, JSONStream
 from structstream.text import TextBuffer, render_path
 
 from .nodes import ABSENT, Node, TextNode
-from .schema import IGNORED, ArrayPart, MappingPart, RecordPart, Shape, Siblings, TaggedPart
+from .shapes import IGNORED, ArrayPart, MappingPart, RecordPart, Shape, Siblings, TaggedPart
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,14 +14,14 @@ from structstream.text import TextBuffer, render_path
 
 from .builder import UNBOUNDED, Builder
 from .nodes import ABSENT, Node, TextNode
-from .schema import ArrayPart, RecordPart
+from .shapes import ArrayPart, RecordPart
 from .view import OpenPath, view_of
 
 if TYPE_CHECKING:
     from structstream.jsonstream import JSONLimits
 
     from .builder import Closing
-    from .schema import Shape
+    from .shapes import Shape
 
 __all__ = ["ClosedPaths", "Moment", "Reading"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from structstream.text import TextBuffer
 
 if TYPE_CHECKING:
-    from .schema import ArrayPart, MappingPart, RecordPart, Shape
+    from .shapes import ArrayPart, MappingPart, RecordPart, Shape
 
 __all__ = ["ABSENT", "Absent", "Node", "TextNode"]
 

@@ -18,7 +18,8 @@ from pydantic_core import core_schema, to_jsonable_python
 from structstream.text import parse_path
 
 from .nodes import ABSENT, Node, TextNode
-from .schema import ArrayPart, MappingPart, RecordPart, Shape, shape_of
+from .schema import shape_of
+from .shapes import ArrayPart, MappingPart, RecordPart, Shape
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler

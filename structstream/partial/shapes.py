@@ -1,0 +1,201 @@
+"""The places of an answer: what each may show before it closes, and who judges it then."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from types import NoneType
+from typing import Any
+
+from pydantic_core import CoreConfig, SchemaSerializer, SchemaValidator, core_schema
+
+__all__ = [
+    "IGNORED",
+    "ArrayPart",
+    "Field",
+    "MappingPart",
+    "RecordPart",
+    "Schema",
+    "Shape",
+    "Siblings",
+    "TaggedPart",
+    "TextPart",
+]
+
+Schema = Mapping[str, Any]  # Any: a core schema is a tagged dict of many forms
+
+
+@dataclass(slots=True, eq=False)
+class TextPart:
+    """A string that is shown while it grows."""
+
+    plain: bool  # nothing to check when it closes
+    strip: bool  # Pydantic will strip its whitespace
+
+
+@dataclass(slots=True, eq=False)
+class Field:
+    """A field of a record as one key gives it.
+
+    `certain` is False where another key, if it is there too, wins over this one: then the value may not count.
+    """
+
+    name: str
+    shape: Shape
+    certain: bool = True
+
+
+@dataclass(slots=True, eq=False)
+class Siblings:
+    """What a field whose validator may read ``info.data`` depends on: the fields that stand before it.
+
+    `keys` gives the JSON key of each of them and, last, its own; `shape` judges an object of just these.
+    """
+
+    keys: dict[str, str]
+    shape: Shape
+
+    def judge(self, name: str, raw: Mapping[str, str], context: Any) -> object:  # Any: Pydantic's own type for it
+        """What Pydantic makes of the field `name` behind the others, each given as its raw JSON."""
+        members = ",".join(f"{json.dumps(key)}:{raw[field]}" for field, key in self.keys.items())
+        found = self.shape.validator.validate_json(f"{{{members}}}", context=context)
+        fields: Mapping[str, object] = found[0] if isinstance(found, tuple) else found
+        return fields[name]
+
+
+@dataclass(slots=True, eq=False)
+class RecordPart:
+    """An object with named fields: a model, a dataclass or a TypedDict."""
+
+    cls: type
+    is_mapping: bool  # a TypedDict: its value is a dict
+    names: tuple[str, ...]
+    lookup: dict[str, Field]
+    known: frozenset[str]
+    extra: str
+    extra_shape: Shape
+    by_name: dict[str, Field]
+    siblings: dict[str, Siblings]
+
+
+@dataclass(slots=True, eq=False)
+class MappingPart:
+    """An object with free keys."""
+
+    key: Shape
+    value: Shape
+
+
+@dataclass(slots=True, eq=False)
+class TaggedPart:
+    """An object whose shape is known once the value of one of its keys is."""
+
+    key: str
+    choices: Mapping[Any, Shape]  # Any: tags are str, int or enum members
+
+    def choose(self, tag: object) -> Shape | None:
+        """The shape for a tag as it stands in the JSON; None where there is none."""
+        return next((shape for key, shape in self.choices.items() if _is_tag(key, tag)), None)
+
+
+def _is_tag(key: object, tag: object) -> bool:
+    value = key.value if isinstance(key, Enum) and not isinstance(key, str | int) else key
+    return value == tag and isinstance(value, bool) == isinstance(tag, bool)
+
+
+@dataclass(slots=True, eq=False)
+class ArrayPart:
+    """A list or tuple: the shapes of its first items, and that of all others."""
+
+    first: tuple[Shape, ...]
+    item: Shape | None
+    is_tuple: bool = False
+
+    def at(self, index: int) -> Shape:
+        """The shape of the item at `index`."""
+        if index < len(self.first):
+            return self.first[index]
+        return self.item or IGNORED
+
+
+@dataclass(slots=True, eq=False)
+class Shape:
+    """A place of the answer.
+
+    What may be shown of it while it is open stands in `text`, `record` and `array`, by the JSON kind that begins it;
+    None means: when it closes. `deferred` means: only when the object around it has closed, because a validator here
+    may look at its siblings.
+    """
+
+    schema: Schema
+    config: CoreConfig | None = None
+    definitions: Mapping[str, Schema] = field(default_factory=dict)
+    text: TextPart | None = None
+    record: RecordPart | MappingPart | TaggedPart | None = None
+    array: ArrayPart | None = None
+    root_model: type | None = None  # a RootModel around what the parts describe
+    deferred: bool = False
+    empty: Callable[[], Any] = NoneType  # Any: None, [] or {}
+    _validator: SchemaValidator | None = None
+    _serializer: SchemaSerializer | None = None
+
+    @property
+    def validator(self) -> SchemaValidator:
+        """Pydantic's validator of just this place."""
+        if self._validator is None:
+            self._validator = SchemaValidator(self._standalone(), self.config)
+        return self._validator
+
+    @property
+    def serializer(self) -> SchemaSerializer:
+        """Pydantic's serializer of just this place."""
+        if self._serializer is None:
+            self._serializer = SchemaSerializer(self._standalone(), self.config)
+        return self._serializer
+
+    def shown_as(self, choice: Shape) -> Shape:
+        """This place, judged as before, with an open object shown as `choice` shows it."""
+        return Shape(
+            self.schema,
+            self.config,
+            self.definitions,
+            record=choice.record,
+            root_model=self.root_model,
+            empty=self.empty,
+            _validator=self.validator,
+            _serializer=self._serializer,
+        )
+
+    def _standalone(self) -> core_schema.CoreSchema:
+        needed: dict[str, Schema] = {}
+        _collect_references(self.schema, self.definitions, needed)
+        if not needed:
+            return self.schema
+        inner = (
+            {"type": "definition-ref", "schema_ref": self.schema["ref"]}
+            if self.schema.get("ref") in needed
+            else self.schema
+        )
+        return {"type": "definitions", "schema": inner, "definitions": list(needed.values())}
+
+
+IGNORED = Shape({"type": "any"})
+"""The place of a value that is read and not kept."""
+
+
+def _collect_references(schema: object, definitions: Mapping[str, Schema], needed: dict[str, Schema]) -> None:
+    """Find the definitions that `schema` refers to, and those that these refer to."""
+    if isinstance(schema, Mapping):
+        if schema.get("type") == "definition-ref":
+            name = schema["schema_ref"]
+            if name not in needed and name in definitions:
+                needed[name] = definitions[name]
+                _collect_references(definitions[name], definitions, needed)
+        for key, value in schema.items():
+            if key not in ("metadata", "serialization"):
+                _collect_references(value, definitions, needed)
+    elif isinstance(schema, list | tuple):
+        for value in schema:
+            _collect_references(value, definitions, needed)

@@ -12,7 +12,7 @@ import json
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import PydanticUserError, TypeAdapter
 from pydantic.errors import PydanticInvalidForJsonSchema
@@ -46,19 +46,23 @@ class StrictForm:
     """What the strict schemas of a provider can say, beyond what is common to all.
 
     Args:
-        formats: the values of ``format`` that it knows.
+        formats: the values of ``format`` that it knows; None if it takes any.
         told: keywords that it refuses, but that a sentence to the model says as well.
         patterns: whether it takes ``pattern``; one with a look-around is told in any case.
         min_items: the largest ``minItems`` that it takes; None for any.
-        recursive: whether a type may stand within itself.
+        recursive: whether a type may stand within itself; ``optional`` if only where it need not.
+        closed: every object is closed and has all its properties. False leaves both as the model says.
+        extra_shapes: keywords that it takes though most do not.
         most: how much of something one schema may hold, by what `_amounts` calls it.
     """
 
-    formats: frozenset[str]
+    formats: frozenset[str] | None
     told: Sequence[str]
     patterns: bool = True
     min_items: int | None = None
-    recursive: bool = True
+    recursive: bool | Literal["optional"] = True
+    closed: bool = True
+    extra_shapes: frozenset[str] = frozenset()
     most: Mapping[str, int]
 
 
@@ -89,6 +93,16 @@ FORMS: Mapping[StrictFormName, StrictForm] = {
         min_items=1,
         recursive=False,
         most={"unions": 16},
+    ),
+    # ai.google.dev/api/generate-content, GenerationConfig.responseJsonSchema, which lists the keywords that it takes.
+    "google": StrictForm(
+        formats=None,
+        told=(*_TOLD, "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+        patterns=False,
+        recursive="optional",
+        closed=False,
+        extra_shapes=frozenset({"prefixItems", "additionalProperties"}),
+        most={},
     ),
 }
 """The strict forms by their names in `ProviderSpec.strict_form`: a new one is a row."""
@@ -182,7 +196,7 @@ def _build(response_model: object, form_name: StrictFormName) -> ModelSchema:
     plain = schema if wrap is None else _wrapped(schema)
     form = FORMS[form_name]
     strict = _Strict(plain, form).schema()
-    reason = next(_unsayable(strict, ""), "") or _recursion(strict, form) or _past_bounds(strict, form)
+    reason = next(_unsayable(strict, form, ""), "") or _recursion(strict, form) or _past_bounds(strict, form)
     return ModelSchema(name, plain, None if reason else strict, reason, wrap)
 
 
@@ -228,10 +242,11 @@ class _Strict:
         for key, rewrite in _CHILDREN.items():
             if key in schema:
                 schema[key] = rewrite(schema[key], lambda child: self._rewrite(child, inlined))
-        if schema.get("type") == "object":
-            schema.setdefault("additionalProperties", False)
-        if "properties" in schema:
-            schema["required"] = list(schema["properties"])
+        if self._form.closed:
+            if schema.get("type") == "object":
+                schema.setdefault("additionalProperties", False)
+            if "properties" in schema:
+                schema["required"] = list(schema["properties"])
         return _permitted(schema, self._form)
 
     def _resolve(self, ref: str) -> _Schema:
@@ -266,6 +281,8 @@ _CHILDREN: Mapping[str, Callable[[Any, _Rewrite], Any]] = {
     "$defs": _each_value,
     "properties": _each_value,
     "items": _itself,
+    "prefixItems": _each_item,
+    "additionalProperties": _itself,
     "anyOf": _each_item,
     "allOf": _each_item,
 }
@@ -280,18 +297,22 @@ def _permitted(schema: _Schema, form: StrictForm) -> _Schema:
     # No look-around there; Pydantic's own pattern of a Decimal has one.
     if "pattern" in schema and ("(?" in schema["pattern"] or not form.patterns):
         told.append(f"pattern={schema.pop('pattern')}")
-    if schema.get("format", "date") not in form.formats:
+    if form.formats is not None and schema.get("format", "date") not in form.formats:
         told.append(f"format={schema.pop('format')}")
+    if not form.closed and isinstance(schema.get("const"), str | int | float) and schema["const"] not in (True, False):
+        schema["enum"] = [schema.pop("const")]
     if told:
         words = f"({', '.join(told)})"
         schema["description"] = f"{schema['description']} {words}" if schema.get("description") else words
     return schema
 
 
-def _unsayable(schema: Mapping[str, Any], path: str) -> Iterator[str]:
+def _unsayable(schema: Mapping[str, Any], form: StrictForm, path: str) -> Iterator[str]:
     where = f" at {path}" if path else ""
-    yield from (f"{what}{where}" for key, what in _UNSAYABLE.items() if key in schema)
-    if schema.get("type") == "object" and schema.get("additionalProperties") is not False:
+    taken = form.extra_shapes
+    yield from (f"{what}{where}" for key, what in _UNSAYABLE.items() if key in schema and key not in taken)
+    is_open = schema.get("type") == "object" and schema.get("additionalProperties") is not False
+    if is_open and "additionalProperties" not in taken:
         yield f"a mapping with free keys{where}"
     if not any(key in schema for key in _SHAPES):
         yield f"a value of any type{where}"
@@ -300,7 +321,7 @@ def _unsayable(schema: Mapping[str, Any], path: str) -> Iterator[str]:
     if any(isinstance(value, list | dict) for value in (*schema.get("enum", ()), schema.get("const"))):
         yield f"a choice between lists or objects{where}"
     for step, child in _children(schema):
-        yield from _unsayable(child, f"{path}.{step}" if path else step)
+        yield from _unsayable(child, form, f"{path}.{step}" if path else step)
 
 
 def _children(schema: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -308,6 +329,10 @@ def _children(schema: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any
         yield name, child
     if isinstance(schema.get("items"), dict):
         yield "[]", schema["items"]
+    for number, child in enumerate(schema.get("prefixItems", ())):
+        yield f"[{number}]", child
+    if isinstance(schema.get("additionalProperties"), dict):
+        yield "*", schema["additionalProperties"]
     for child in schema.get("anyOf", ()):
         yield "|", child
     for name, child in schema.get("$defs", {}).items():
@@ -316,9 +341,10 @@ def _children(schema: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any
 
 def _recursion(schema: Mapping[str, Any], form: StrictForm) -> str:
     definitions = schema.get("$defs", {})
-    if form.recursive or not definitions:
+    if form.recursive is True or not definitions:
         return ""
-    uses = {name: set(_references(definition)) for name, definition in definitions.items()}
+    needed = form.recursive == "optional"
+    uses = {name: set(_references(definition, needed=needed)) for name, definition in definitions.items()}
     while leaves := [name for name, used in uses.items() if not used & uses.keys()]:
         for name in leaves:
             del uses[name]
@@ -330,11 +356,14 @@ def _recursion(schema: Mapping[str, Any], form: StrictForm) -> str:
     return f"a type that stands within itself, {following}"
 
 
-def _references(schema: Mapping[str, Any]) -> Iterator[str]:
+def _references(schema: Mapping[str, Any], *, needed: bool) -> Iterator[str]:
+    """The types that a schema leads to; if `needed`, by properties that are required alone."""
     if isinstance(schema.get("$ref"), str):
         yield schema["$ref"].rpartition("/")[2]
-    for _, child in _children(schema):
-        yield from _references(child)
+    properties, required = schema.get("properties", {}), schema.get("required", ())
+    for name, child in _children(schema):
+        if not needed or properties.get(name) is not child or name in required:
+            yield from _references(child, needed=needed)
 
 
 def _past_bounds(schema: Mapping[str, Any], form: StrictForm) -> str:

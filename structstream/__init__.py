@@ -48,7 +48,7 @@ if TYPE_CHECKING:
         UnavailableError,
         UnexpectedResponseError,
     )
-    from .jsonstream import JSONLimits
+    from .jsonsink import JSONLimits
     from .parse import parse_stream
     from .partial import ListView, MappingView, Partial
     from .progress import ProgressCallback, ProgressEvent
@@ -98,7 +98,7 @@ _HOMES = {
         "UnavailableError",
         "UnexpectedResponseError",
     ),
-    "jsonstream": ("JSONLimits",),
+    "jsonsink": ("JSONLimits",),
     "parse": ("parse_stream",),
     "partial": ("ListView", "MappingView", "Partial"),
     "progress": ("ProgressCallback", "ProgressEvent"),

@@ -24,10 +24,10 @@ from .response import Outcome, OutcomeKind, StreamingResponse, Usage
 
 if TYPE_CHECKING:
     from .events import Finished
-    from .jsonstream import JSONLimits
+    from .jsonsink import JSONLimits
     from .partial import Step
 
-__all__ = ["AnswerReader"]
+__all__ = ["AnswerReader", "kind_of"]
 
 T = TypeVar("T")
 
@@ -87,6 +87,20 @@ class AnswerReader(Generic[T]):
         self.finish_event: Finished | None = None
         self.ended = False
         """Whether the provider's own mark of the end came."""
+
+    def begin(self, response_id: str) -> None:
+        """Take the start of an answer; a second one voids what was said before it, which must not be the answer's text.
+
+        Raises:
+            IncompleteError: the provider broke its answer off in the middle of the JSON, and began another one.
+        """
+        if response_id and self.response_id not in ("", response_id):
+            if self._parser.text or self.choices:
+                raise IncompleteError(
+                    "the provider broke the answer off and began another one; what had closed is in outcome.last_partial"
+                )
+            self.prose, self.thinking, self.refusal = [], [], []
+        self.response_id = response_id or self.response_id
 
     def add(self, text: str) -> None:
         """Take more JSON text.

@@ -28,7 +28,7 @@ from .sse import SSEDecoder
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .jsonstream import JSONLimits
+    from .jsonsink import JSONLimits
     from .providers.base import ProviderDecoder
     from .request import Cadence
     from .response import StreamingResponse
@@ -198,7 +198,8 @@ class StreamDecoder(Generic[T]):
             self._answer.refusal.append(event.text)
 
     def _started(self, event: Started) -> None:
-        self._answer.response_id = event.response_id or self._answer.response_id
+        self._call = None
+        self._answer.begin(event.response_id)
 
     def _usage(self, event: UsageReported) -> None:
         self._answer.usage = event.usage

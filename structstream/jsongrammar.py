@@ -7,6 +7,26 @@ from __future__ import annotations
 
 import re
 
+__all__ = [
+    "HEX",
+    "HIGH_SURROGATE",
+    "LITERALS",
+    "NAN_LITERALS",
+    "SHORT",
+    "end_of_number",
+    "end_of_run",
+    "end_of_whitespace",
+    "good_number",
+    "match_cut_escape",
+    "match_escape",
+    "match_number",
+    "match_plain_key",
+    "match_plain_string",
+    "match_whole_container",
+    "show",
+    "unescape",
+]
+
 _WS = r"[ \t\n\r]*+"
 HEX = "[0-9a-fA-F]"
 _PAIR = rf"u[dD][89abAB]{HEX}{{2}}\\u[dD][c-fC-F]{HEX}{{2}}"

@@ -34,7 +34,7 @@ from .text import TextBuffer, render_path
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["JSONLimits", "JSONSink", "JSONStream"]
+__all__ = ["JSONStream"]
 
 # Below this many characters a whole container is hardly there: looking for one would cost more than it saves.
 _WORTH_A_LOOK = 32

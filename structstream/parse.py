@@ -10,7 +10,7 @@ from .answer import AnswerReader
 from .errors import InvalidOutputError, StructStreamError
 
 if TYPE_CHECKING:
-    from .jsonstream import JSONLimits
+    from .jsonsink import JSONLimits
     from .response import StreamingResponse
 
 __all__ = ["parse_stream"]

@@ -67,7 +67,7 @@ FLOORS: Sequence[Floor] = (
     Floor("core", ("sse", "jsonarray", "text", "jsongrammar", "jsonsink"), _WORDS, _JSON),
     Floor("core", ("jsonstream",), (*_WORDS, "text", "jsongrammar", "jsonsink"), _JSON),
     Floor("core", ("repair", "repair.*"), (*_WORDS, "text", "jsongrammar", "repair.*"), _JSON),
-    Floor("core", ("partial", "partial.*"), (*_WORDS, "text", "jsonstream", "repair", "partial.*"), _JSON),
+    Floor("core", ("partial", "partial.*"), (*_WORDS, "text", "jsonsink", "jsonstream", "repair", "partial.*"), _JSON),
     Floor("dialects", _SHARED, (*_WORDS, "sse", *_SHARED), _JSON),
     Floor("dialects", ("providers",), (*_WORDS, "sse", "providers.*"), _JSON),
     Floor("dialects", ("providers.*",), (*_WORDS, "sse", *_SHARED), _JSON),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+
+from .shapes import Schema
 
 __all__ = ["STRINGS_THAT_YIELD", "accepts"]
 
-Schema = Mapping[str, Any]  # Any: a core schema is a tagged dict of many forms
 
 _EVERYTHING = frozenset('{["01n')  # object, array, string, number, boolean, null
 _SCALARS = frozenset('"01n')

@@ -9,7 +9,8 @@ import jiter
 from pydantic import ValidationError
 
 from structstream.errors import InvalidOutputError
-from structstream.jsonstream import JSONLimits, JSONStream
+from structstream.jsonsink import JSONLimits
+from structstream.jsonstream import JSONStream
 from structstream.text import TextBuffer, render_path
 
 from .nodes import ABSENT, Node, TextNode

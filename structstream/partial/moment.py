@@ -18,7 +18,7 @@ from .shapes import ArrayPart, RecordPart
 from .view import OpenPath, view_of
 
 if TYPE_CHECKING:
-    from structstream.jsonstream import JSONLimits
+    from structstream.jsonsink import JSONLimits
 
     from .builder import Closing
     from .shapes import Shape

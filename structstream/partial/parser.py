@@ -6,7 +6,8 @@ import functools
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from structstream.errors import JSONLimitError, JSONSyntaxError
-from structstream.jsonstream import JSONLimits, JSONStream
+from structstream.jsonsink import JSONLimits
+from structstream.jsonstream import JSONStream
 from structstream.repair import JSONRepair
 from structstream.text import TextBuffer
 

@@ -24,7 +24,7 @@ from .shapes import ArrayPart, MappingPart, RecordPart, Shape
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 
-__all__ = ["ListView", "MappingView", "OpenPath", "Partial", "view_of"]
+__all__ = ["ListView", "MappingView", "OpenPath", "Partial", "RootPartial", "View", "partial_class", "view_of"]
 
 T = TypeVar("T")
 

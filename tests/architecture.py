@@ -54,6 +54,8 @@ _JSON_WORDS = ("jsongrammar", "jsonsink", "jsonstream", "jsonarray")
 _CORE = ("text", *_JSON_WORDS, "sse", "repair", "repair.*", "partial", "partial.*")
 # What dialects have in common; `arguments` writes the JSON text of a tool call that comes as values with their paths.
 _SHARED = tuple(f"providers.{name}" for name in ("base", "failures", "schema", "arguments", "content"))
+# A dialect in two files: the second belongs to the first alone.
+_PARTS = {"providers.google": "providers.google_request", "providers.openai_responses": "providers.openai_items"}
 _EDGE = ("transport", "clock")
 _SERVICE = ("service", "stream", "sync", "exchange", "pool")
 _POLICIES = ("resilience", "guardrails", "instrumentation")
@@ -70,6 +72,7 @@ FLOORS: Sequence[Floor] = (
     Floor("core", ("partial", "partial.*"), (*_WORDS, "text", "jsonsink", "jsonstream", "repair", "partial.*"), _JSON),
     Floor("dialects", _SHARED, (*_WORDS, "sse", *_SHARED), _JSON),
     Floor("dialects", ("providers",), (*_WORDS, "sse", "providers.*"), _JSON),
+    *(Floor("dialects", (whole,), (*_WORDS, "sse", *_SHARED, part), _JSON) for whole, part in _PARTS.items()),
     Floor("dialects", ("providers.*",), (*_WORDS, "sse", *_SHARED), _JSON),
     Floor("decoder", ("answer",), (*_WORDS, *_CORE), _JSON),
     Floor("decoder", ("parse",), (*_WORDS, *_CORE, "answer"), _JSON),

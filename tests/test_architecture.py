@@ -41,6 +41,11 @@ BROKEN: list[tuple[str, dict[str, str], str]] = [
     ("floors", {"partial/view.py": "import httpx2"}, "partial.view:1 (core) imports the package httpx2"),
     ("floors", {"partial/view.py": "import urllib.request"}, "(core) imports urllib.request"),
     ("floors", {"providers/google.py": "from .anthropic import x"}, "(dialects) imports providers.anthropic"),
+    (
+        "floors",
+        {"providers/openai_chat.py": "from .openai_items import x"},
+        "(dialects) imports providers.openai_items",
+    ),
     ("floors", {"providers/google.py": "import google.genai"}, "(dialects) imports the package google"),
     ("floors", {"decoder.py": "from .providers.openai_chat import x"}, "(decoder) imports providers.openai_chat"),
     ("floors", {"decoder.py": "from .providers import openai_chat", "providers/openai_chat.py": ""}, "openai_chat"),

@@ -144,7 +144,7 @@ def http_failure(
     else:
         kind = _class(facts, status if status >= 400 else facts.status)
     wait = _retry_after(lower, now)
-    return kind(
+    failure = kind(
         facts.message,
         provider=provider,
         status=status,
@@ -152,6 +152,9 @@ def http_failure(
         request_id=_request_id(lower, value),
         retry_after=_wait_in(facts.message) if wait is None else wait,
     )
+    # OpenAI and Anthropic say it themselves, and their own clients obey.
+    failure.retryable = {"true": True, "false": False}.get(lower.get("x-should-retry", ""), failure.retryable)
+    return failure
 
 
 def stream_failure(provider: str, value: JSONValue) -> ProviderError:
@@ -179,6 +182,8 @@ def _class(facts: _Facts, status: int | None) -> type[ProviderError]:
     by_code = next((_BY_CODE[name] for name in names if name in _BY_CODE), None)
     if status == 413 and by_code is RateLimitedError:
         return ContextLengthError  # Groq: one request larger than a minute's tokens; waiting does not help
+    if by_code is ServerError and status in (503, 529):
+        return OverloadedError  # its code says no more than that it is the server's fault
     if by_code is not None:
         return by_code
     if status is None or status < 400:

@@ -88,19 +88,21 @@ class AnswerReader(Generic[T]):
         self.ended = False
         """Whether the provider's own mark of the end came."""
 
-    def begin(self, response_id: str) -> None:
-        """Take the start of an answer; a second one voids what was said before it, which must not be the answer's text.
+    def begin(self, response_id: str) -> bool:
+        """Take the start of an answer; return whether it is another one's, which voids what was said before it.
 
         Raises:
             IncompleteError: the provider broke its answer off in the middle of the JSON, and began another one.
         """
-        if response_id and self.response_id not in ("", response_id):
+        again = bool(response_id) and self.response_id not in ("", response_id)
+        if again:
             if self._parser.text or self.choices:
                 raise IncompleteError(
                     "the provider broke the answer off and began another one; what had closed is in outcome.last_partial"
                 )
-            self.prose, self.thinking, self.refusal = [], [], []
+            self.prose, self.thinking, self.refusal, self.finish_event = [], [], [], None
         self.response_id = response_id or self.response_id
+        return again
 
     def add(self, text: str) -> None:
         """Take more JSON text.

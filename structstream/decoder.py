@@ -198,8 +198,8 @@ class StreamDecoder(Generic[T]):
             self._answer.refusal.append(event.text)
 
     def _started(self, event: Started) -> None:
-        self._call = None
-        self._answer.begin(event.response_id)
+        if self._answer.begin(event.response_id):
+            self._call = None
 
     def _usage(self, event: UsageReported) -> None:
         self._answer.usage = event.usage

@@ -39,7 +39,7 @@ A stream that reports instead of raising carries the same objects in `Outcome.er
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,11 +106,12 @@ class StructStreamError(Exception):
     """The root of every error of this library.
 
     Attributes:
-        retryable: whether the same call may succeed later without a change by the caller.
+        retryable: whether the same call may succeed later without a change by the caller; a provider may have said so
+            itself, else its class tells.
         outcome: all that could be saved of the stream that this ended; None where it ended none.
     """
 
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
     outcome: Outcome[Any] | None = None  # Any: the errors do not know the response model
 
 

@@ -138,6 +138,16 @@ def test_retry_after(headers: dict[str, str], message: str, wait: float | None) 
     assert found == (None if wait is None else pytest.approx(wait))
 
 
+@pytest.mark.parametrize(
+    ("status", "header", "retryable"),
+    [(529, None, True), (529, "true", True), (529, "false", False), (400, "true", True), (400, "soon", False)],
+)
+def test_the_provider_may_say_itself_whether_a_retry_helps(status: int, header: str | None, retryable: bool) -> None:
+    found = failure(status, error("m"), {} if header is None else {"X-Should-Retry": header})
+    assert found.retryable is retryable
+    assert failure(status, error("m")).retryable is (status == 529)
+
+
 def test_a_date_is_left_unread_without_a_clock() -> None:
     assert failure(429, error("m"), {"retry-after": formatdate(NOW, usegmt=True)}, now=None).retry_after is None
 

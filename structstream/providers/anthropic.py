@@ -342,8 +342,8 @@ class AnthropicDecoder:
         usage = message.get("usage")
         tier = message.get("service_tier") or (usage.get("service_tier") if isinstance(usage, dict) else "")
         started = Started(_word(message.get("id")), _word(message.get("model")), _word(tier))
-        if started == self._started and not self._begun:
-            return  # sent twice
+        if started == self._started and (started.response_id or not self._begun):
+            return  # the event was sent twice
         self._started, self._begun, self._finished = started, False, ""
         self._blocks.clear()
         self._bare.clear()

@@ -73,6 +73,8 @@ FLOORS: Sequence[Floor] = (
     Floor("dialects", _SHARED, (*_WORDS, "sse", *_SHARED), _JSON),
     Floor("dialects", ("providers",), (*_WORDS, "sse", "providers.*"), _JSON),
     *(Floor("dialects", (whole,), (*_WORDS, "sse", *_SHARED, part), _JSON) for whole, part in _PARTS.items()),
+    # What a dialect is asked may stand in a file of its own, beside what it answers.
+    Floor("dialects", ("providers.google",), (*_WORDS, "sse", *_SHARED, "providers.google_request"), _JSON),
     Floor("dialects", ("providers.*",), (*_WORDS, "sse", *_SHARED), _JSON),
     Floor("decoder", ("answer",), (*_WORDS, *_CORE), _JSON),
     Floor("decoder", ("parse",), (*_WORDS, *_CORE, "answer"), _JSON),

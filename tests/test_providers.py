@@ -34,6 +34,8 @@ def request(response_model: Any = Flat, mode: Mode = "auto") -> StreamingStructu
         (" openai/gpt-4o ", "openai", "gpt-4o"),
         ("anthropic/claude-sonnet-4-5", "anthropic", "claude-sonnet-4-5"),
         ("claude-3-5-haiku-latest", "anthropic", "claude-3-5-haiku-latest"),
+        ("google/gemini-2.5-flash", "google", "gemini-2.5-flash"),
+        ("gemini-3-pro-preview", "google", "gemini-3-pro-preview"),
     ],
 )
 def test_routes(model: str, provider: str, name: str) -> None:

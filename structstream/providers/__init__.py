@@ -14,8 +14,10 @@ from structstream.errors import ConfigurationError
 
 from .anthropic import Anthropic
 from .base import ConcreteMode, Provider, ProviderDecoder, ProviderSpec
-from .compatible import COMPATIBLE
+from .compatible import COMPATIBLE, RESPONSES
+from .google import Google
 from .openai_chat import OpenAIChat
+from .openai_responses import OpenAIResponses
 from .schema import WRAP_KEY, ModelSchema, model_schema, wrap_key
 
 if TYPE_CHECKING:
@@ -43,17 +45,20 @@ T = TypeVar("T")
 
 DIALECTS: Mapping[str, Callable[[ProviderSpec], Provider]] = {
     "openai_chat": OpenAIChat,
+    "openai_responses": OpenAIResponses,
     "anthropic": Anthropic,
+    "google": Google,
 }
 """How each dialect is made, by the name that a row of `ROUTES` gives it."""
 
-ROUTES: Mapping[str, ProviderSpec] = {spec.name: spec for spec in COMPATIBLE}
+ROUTES: Mapping[str, ProviderSpec] = {spec.name: spec for spec in (*RESPONSES, *COMPATIBLE)}
 """Each provider, by what stands before the slash of a model's name."""
 
 # Names that need no prefix, by their start.
 _BARE: Sequence[tuple[str, str]] = (
     (r"gpt-|chatgpt-|ft:gpt-|o[1-9](?:-|$)", "openai"),
     (r"claude-", "anthropic"),
+    (r"gemini-", "google"),
 )
 
 

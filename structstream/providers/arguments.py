@@ -83,12 +83,21 @@ class ArgumentWriter:
         """Whether a string has not ended."""
         return bool(self._strings)
 
-    def add(self, path: Path, value: str | float | bool | None, *, more: bool) -> str:
+    @property
+    def begun(self) -> bool:
+        """Whether anything was written."""
+        return bool(self._open)
+
+    def goes_on(self, path: Path) -> bool:
+        """Whether a string at `path` has not ended."""
+        return path in self._strings
+
+    def add(self, path: Path, value: JSONValue, *, more: bool) -> str:
         """Return the text that a piece adds.
 
         Args:
             path: where the value stands, as `parse_path` gives it.
-            value: a scalar; of a string that has not ended at `path`, what follows.
+            value: what stands there, as a rule a scalar; of a string that has not ended at `path`, what follows.
             more: whether more of the string follows.
 
         Raises:
@@ -116,7 +125,7 @@ class ArgumentWriter:
         again = (f",{_json(key)}:{_json(_joined(self._root[key]))}" for key in self._late)
         return text + "".join(again) + "}"
 
-    def _go_on(self, path: Path, pieces: _Pieces, value: str | float | bool | None, *, more: bool) -> str:
+    def _go_on(self, path: Path, pieces: _Pieces, value: JSONValue, *, more: bool) -> str:
         if not isinstance(value, str):
             raise ValueError("a string goes on as something else")
         pieces.append(value)

@@ -5,6 +5,7 @@ Where a provider's page leaves a doubt, the row says less: ``auto`` must not cho
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .base import ProviderSpec
@@ -12,7 +13,7 @@ from .base import ProviderSpec
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["COMPATIBLE"]
+__all__ = ["COMPATIBLE", "RESPONSES"]
 
 # Models from before structured outputs (August 2024) know tools only.
 _OPENAI_BEFORE_SCHEMAS = r"gpt-3\.5|gpt-4(?:$|-\d{4}$|-turbo|-32k|-vision|-1106|-0125)|gpt-4o-2024-05-13|chatgpt-4o"
@@ -43,6 +44,17 @@ COMPATIBLE: Sequence[ProviderSpec] = (
         auth="x-api-key",
         modes_of=((_CLAUDE_BEFORE_SCHEMAS, ("tool", "prompted")),),
         strict_form="anthropic",
+    ),
+    # ai.google.dev/gemini-api/docs/structured-output. Models before 2.0 know nothing of JSON Schema proper.
+    ProviderSpec(
+        name="google",
+        dialect="google",
+        base_url="https://generativelanguage.googleapis.com",
+        base_url_env=("GEMINI_BASE_URL", "GOOGLE_GEMINI_BASE_URL"),
+        key_env=("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+        auth="x-goog-api-key",
+        modes_of=((r"gemini-1|gemini-pro", ("prompted",)),),
+        strict_form="google",
     ),
     # The caller's own client knows deployment, API version and the way to sign; the model is the deployment's name.
     ProviderSpec(
@@ -173,3 +185,15 @@ COMPATIBLE: Sequence[ProviderSpec] = (
         tool_choice="required",
     ),
 )
+
+# Those of the above that answer POST /responses as well: key, base URL and abilities are those of their row.
+_OVER_RESPONSES = frozenset(
+    {"openai", "azure", "simulated", "openrouter", "groq", "deepseek", "xai", "vllm", "ollama", "lmstudio"}
+)
+
+RESPONSES: Sequence[ProviderSpec] = tuple(
+    replace(spec, name=f"{spec.name}-responses", dialect="openai_responses")
+    for spec in COMPATIBLE
+    if spec.name in _OVER_RESPONSES
+)
+"""The same providers over the Responses API, such as ``openai-responses/gpt-5``."""

@@ -150,15 +150,15 @@ class StructuredLLMService:
         It sends its key as OpenAI does, so it reaches no provider that wants it in another header.
         """
         bearers = {name: row for name, row in self._providers.items() if row.auth == "bearer"}
-        spec = bearers.get("azure") if given.is_azure else None
-        for row in bearers.values():
-            if row.base_url and given.serves(row.base_url):
-                spec = row
+        served = {name: row for name, row in bearers.items() if row.base_url and given.serves(row.base_url)}
+        if given.is_azure and not served:
+            served = {name: row for name, row in bearers.items() if name.partition("-")[0] == "azure"}
         prefix, slash, _ = model.partition("/")
-        if spec is None and slash and prefix in bearers:
+        if slash and prefix in bearers and not served:
             return route(model, bearers)
-        if spec is None:
+        if not served:
             return route(f"openai/{model}", self._providers)
+        spec = served[prefix] if slash and prefix in served else list(served.values())[-1]
         # The name of a deployment has no slash; the names of other providers' models may.
         name = model.rpartition("/")[2] if given.is_azure else model.removeprefix(f"{spec.name}/")
         return Route(DIALECTS[spec.dialect](spec), name)

@@ -45,7 +45,10 @@ def test_routes(model: str, provider: str, name: str) -> None:
 
 @pytest.mark.parametrize("model", ["nobody/x", "llama3", "openai/", "/gpt-4o", "", "o11y", "meta-llama/Llama-3"])
 def test_an_unknown_model_is_refused_with_the_names_that_there_are(model: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"write provider/model, with one of alibaba, anthropic, azure, .*, xai$"):
+    with pytest.raises(
+        ConfigurationError,
+        match=r"write provider/model, with one of alibaba, anthropic, azure, .*, xai, xai-responses$",
+    ):
         route(model)
 
 

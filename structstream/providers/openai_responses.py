@@ -214,11 +214,12 @@ class OpenAIResponsesDecoder:
             again (GET /responses/{id}, ``starting_after``); None where the provider numbers none.
     """
 
-    __slots__ = ("_ended", "_failed", "_items", "_provider", "_started", "sequence_number")
+    __slots__ = ("_ended", "_failed", "_id", "_items", "_provider", "_started", "sequence_number")
 
     def __init__(self, provider: str) -> None:
         self._provider = provider
         self._items = OutputItems(provider)
+        self._id: JSONValue = None
         self._started = self._failed = self._ended = False
         self.sequence_number: int | None = None
 
@@ -285,7 +286,10 @@ class OpenAIResponsesDecoder:
     # --- the response as a whole ---
 
     def _created(self, event: _Event, out: list[ProviderEvent]) -> None:
-        # A second response within a stream counts its items anew.
+        # A second response within a stream is an answer begun anew, and counts its items anew.
+        response = event.get("response")
+        if isinstance(response, dict) and response.get("id") != self._id:
+            self._started = False
         self._items.forget()
         self._ended = False
         self._response(event, out)
@@ -299,6 +303,7 @@ class OpenAIResponsesDecoder:
             raise self._wrong("a response", event)
         if not self._started:
             self._started = True
+            self._id = response.get("id")
             keys = ("id", "model", "service_tier")
             out.append(Started(*(word if isinstance(word := response.get(key), str) else "" for key in keys)))
         return response

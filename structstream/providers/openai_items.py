@@ -32,6 +32,7 @@ class OutputItem:
 
     Args:
         index: its place in the response.
+        kind: what it is; empty while that is not known.
         commentary: it is a message beside the answer.
         choice: the number of the message; None while it has said nothing.
         call: the number of the function call; None where it is none.
@@ -40,6 +41,7 @@ class OutputItem:
     """
 
     index: int | str
+    kind: str = ""
     commentary: bool = False
     choice: int | None = None
     call: int | None = None
@@ -120,16 +122,19 @@ class OutputItems:
         return item.choice
 
     def open(self, item: OutputItem, said: Mapping[str, JSONValue], out: _Out) -> None:
-        """Tell that an item begins.
+        """Tell that an item begins: of reasoning that too, for its text is mostly kept back.
 
         Raises:
             ProtocolError: it is not what the dialect promises.
         """
-        kind = said.get("type")
+        kind, known = said.get("type"), item.kind
+        item.kind = kind if isinstance(kind, str) else ""
         if kind == "message":
             item.commentary = said.get("phase") == "commentary"
         elif kind == "function_call":
             self._call(item, "", said.get("call_id") or "", said.get("name") or "", out)
+        elif kind == "reasoning" and not known:
+            out.append(ThinkingDelta(""))
 
     def tell(self, kind: str, item: OutputItem, place: int, text: JSONValue, out: _Out) -> None:
         """Tell more text of one part of an item.

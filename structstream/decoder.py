@@ -23,6 +23,7 @@ from .events import (
     ToolDelta,
     UsageReported,
 )
+from .jsonarray import JSONArrayDecoder
 from .sse import SSEDecoder
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class StreamDecoder(Generic[T]):
         context: Pydantic's validation context.
         fail_fast: end when a value closes invalid. False waits for the end, where Pydantic judges the whole.
         attempt: the number that the responses carry.
+        array: the body is one JSON array instead of an event stream, as Gemini's is without ``alt=sse``.
 
     Raises:
         ConfigurationError: `response_model` is no type that Pydantic can read.
@@ -84,8 +86,9 @@ class StreamDecoder(Generic[T]):
         context: Any = None,  # Any: Pydantic's own type for it
         fail_fast: bool = True,
         attempt: int = 1,
+        array: bool = False,
     ) -> None:
-        self._sse = SSEDecoder()
+        self._sse = JSONArrayDecoder() if array else SSEDecoder()
         self._provider = provider
         self._answer: AnswerReader[T] = AnswerReader(
             response_model,
@@ -113,7 +116,7 @@ class StreamDecoder(Generic[T]):
             return []
         try:
             events = self._sse.feed(data)
-        except SSEError as error:
+        except (SSEError, ProtocolError) as error:
             return self._fail(error)
         return self._read(event for sse in events for event in self._provider.feed(sse))
 
@@ -173,40 +176,46 @@ class StreamDecoder(Generic[T]):
 
     def _text(self, event: TextDelta) -> None:
         if event.choice:
-            self._answer.note_choice(event.choice, event.text)
+            self._answer.said.note_choice(event.choice, event.text)
         elif self._tool:
-            self._answer.prose.append(event.text)
+            self._answer.said.prose.append(event.text)
         else:
             self._answer.add(event.text)
 
     def _tool_delta(self, event: ToolDelta) -> None:
+        said = self._answer.said
         if event.choice:
-            self._answer.note_choice(event.choice, event.text)
+            said.note_choice(event.choice, event.text)
             return
+        said.note_call(event)
         if self._call is None:
             self._call = event.call
-        if not self._tool or event.call != self._call:
-            return
-        self._answer.add(event.text)
+        if self._tool and event.call == self._call:
+            self._answer.add(event.text)
 
     def _thinking(self, event: ThinkingDelta) -> None:
         if not event.choice:
-            self._answer.thinking.append(event.text)
+            self._answer.said.thinking.append(event.text)
+            self._answer.said.signature += event.signature
 
     def _refusal(self, event: RefusalDelta) -> None:
         if not event.choice:
-            self._answer.refusal.append(event.text)
+            self._answer.said.refusal.append(event.text)
+
+    def _logprobs(self, event: Logprobs) -> None:
+        if not event.choice:
+            self._answer.said.logprobs.extend(event.tokens)
 
     def _started(self, event: Started) -> None:
-        if self._answer.begin(event.response_id):
+        if self._answer.begin(event):
             self._call = None
 
     def _usage(self, event: UsageReported) -> None:
-        self._answer.usage = event.usage
+        self._answer.said.usage = event.usage
 
     def _finished(self, event: Finished) -> None:
         if not event.choice:
-            self._answer.note_finish(event)
+            self._answer.said.note_finish(event)
 
     def _failed(self, event: Failed) -> None:
         raise event.error
@@ -214,9 +223,6 @@ class StreamDecoder(Generic[T]):
     def _end(self, event: StreamEnd) -> None:
         self._answer.ended = True
         self._ended = True
-
-    def _ignore(self, event: ProviderEvent) -> None:
-        """What no step shows yet."""
 
 
 _HANDLERS: dict[type, Callable[[StreamDecoder[Any], Any], None]] = {  # Any: each handler takes its own event
@@ -229,5 +235,5 @@ _HANDLERS: dict[type, Callable[[StreamDecoder[Any], Any], None]] = {  # Any: eac
     Finished: StreamDecoder._finished,
     Failed: StreamDecoder._failed,
     StreamEnd: StreamDecoder._end,
-    Logprobs: StreamDecoder._ignore,
+    Logprobs: StreamDecoder._logprobs,
 }

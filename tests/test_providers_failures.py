@@ -67,6 +67,11 @@ def error(message: str, code: object = None, type_: str | None = None) -> dict[s
             [{"error": {"code": 400, "message": "API key not valid.", "status": "INVALID_ARGUMENT"}}],
             AuthenticationError,
         ),
+        (
+            400,
+            error("The input token count (1048577) exceeds the maximum number of tokens allowed."),
+            ContextLengthError,
+        ),
         (400, error("The requested model 'x' does not exist.", "model_not_found"), NotFoundError),
         (400, {"error": "model 'x' not found"}, NotFoundError),
         (400, {"detail": [{"loc": ["body"], "msg": "Field required"}]}, BadRequestError),
@@ -94,6 +99,7 @@ def test_the_class_follows_code_then_status_then_sentence(status: int, body: obj
         (error("m", None, "tokens"), "tokens"),
         (error("m", ""), None),
         ({"error": {"message": "m", "status": "RESOURCE_EXHAUSTED"}}, "RESOURCE_EXHAUSTED"),
+        ({"error": {"message": "m", "code": 429, "status": "RESOURCE_EXHAUSTED"}}, "RESOURCE_EXHAUSTED"),
         ({"message": "m"}, None),
     ],
 )
@@ -257,3 +263,31 @@ def test_recorded_error_answers_become_the_right_class() -> None:
         assert identified is None or found.request_id == identified
         counts["held"] += 1
     assert counts == {"held": 78, "without a body": 1}
+
+
+@pytest.mark.parametrize(
+    ("details", "wait"),
+    [
+        (
+            [{"@type": "google.rpc.Help"}, {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34s"}],
+            34.0,
+        ),
+        ([{"retryDelay": "0.821668433s"}], 0.821668433),
+        ([{"retryDelay": "soon"}, "x"], 7.0),
+        ({"retryDelay": "34s"}, 7.0),
+        (None, 7.0),
+    ],
+)
+def test_the_wait_may_stand_in_the_details(details: object, wait: float) -> None:
+    body = {
+        "error": {"code": 429, "message": "Please retry in 7s.", "status": "RESOURCE_EXHAUSTED", "details": details}
+    }
+    assert failure(429, [body]).retry_after == wait
+    assert failure(429, body, {"retry-after": "2"}).retry_after == 2.0
+    assert stream_failure("p", body).retry_after == wait
+
+
+def test_an_error_in_the_message_of_another_one_is_taken_out() -> None:
+    inner = json.dumps({"error": {"code": 503, "message": "high demand", "status": "UNAVAILABLE"}}, indent=2)
+    assert failure(503, error(inner)).message == "high demand"
+    assert failure(503, error('{"reason": 1}')).message == '{"reason": 1}'

@@ -96,6 +96,7 @@ _BY_SENTENCE: tuple[tuple[re.Pattern[str], type[ProviderError]], ...] = tuple(
             r"context (?:length|window)|prompt is too long|too many (?:input )?tokens|reduce the length",
             ContextLengthError,
         ),
+        (r"token count .{0,40}exceeds the maximum", ContextLengthError),
         (r"api.?key.{0,20}(?:not valid|invalid)|(?:invalid|incorrect).{0,10}api.?key", AuthenticationError),
         (r"insufficient (?:balance|credits|funds)", QuotaExceededError),
         (r"model .{0,80}(?:does not exist|not found)", NotFoundError),
@@ -118,6 +119,7 @@ class _Facts:
     code: str | None = None
     kind: str = ""
     status: int | None = None
+    delay: float | None = None
 
 
 def http_failure(
@@ -150,7 +152,7 @@ def http_failure(
         status=status,
         code=facts.code,
         request_id=_request_id(lower, value),
-        retry_after=_wait_in(facts.message) if wait is None else wait,
+        retry_after=_wait_told(facts) if wait is None else wait,
     )
     # OpenAI and Anthropic say it themselves, and their own clients obey.
     failure.retryable = {"true": True, "false": False}.get(lower.get("x-should-retry", ""), failure.retryable)
@@ -173,7 +175,7 @@ def stream_failure(provider: str, value: JSONValue) -> ProviderError:
         provider=provider,
         code=facts.code,
         request_id=_request_id({}, value),
-        retry_after=_wait_in(facts.message),
+        retry_after=_wait_told(facts),
     )
 
 
@@ -216,13 +218,30 @@ def _facts(value: JSONValue) -> _Facts | None:
     numbers = [n for n in (inner.get("status_code"), code, inner.get("status")) if isinstance(n, int)]
     if isinstance(code, str) and code.isdecimal() and len(code) == 3:
         numbers.append(int(code))
-    named = code if code not in (None, "") else kind
+    # Google's code is the status once more, and its status is the code.
+    named = kind if code in (None, "") or (isinstance(code, int) and isinstance(kind, str) and kind) else code
     return _Facts(
-        _short(message) or "an error without a word",
+        _short(_unwrapped(message)) or "an error without a word",
         code=None if named in (None, "") else str(named),
         kind=kind if isinstance(kind, str) else "",
         status=next((n for n in numbers if 400 <= n < 600), None),
+        delay=_delay(inner.get("details")),
     )
+
+
+def _unwrapped(message: str) -> str:
+    """The sentence of an error whose message is the body of another one, as clients of clients pass it on."""
+    inner = _facts(_parsed(message.encode("utf-8", "replace"))) if message.lstrip().startswith("{") else None
+    return message if inner is None else inner.message
+
+
+def _delay(details: JSONValue) -> float | None:
+    """The wait in a list of details that holds a google.rpc.RetryInfo (google.aip.dev/193), in seconds."""
+    for detail in details if isinstance(details, list) else ():
+        delay = detail.get("retryDelay") if isinstance(detail, dict) else None
+        if isinstance(delay, str) and re.fullmatch(r"\d{1,12}(?:\.\d{1,12})?s", delay):
+            return float(delay[:-1])
+    return None
 
 
 def _text(value: JSONValue) -> str:
@@ -263,6 +282,10 @@ def _retry_after(headers: Mapping[str, str], now: float | None) -> float | None:
     except (ValueError, IndexError, OverflowError):
         return None
     return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now)
+
+
+def _wait_told(facts: _Facts) -> float | None:
+    return _wait_in(facts.message) if facts.delay is None else facts.delay
 
 
 def _wait_in(message: str) -> float | None:

@@ -344,8 +344,7 @@ class JSONStream:
         at = self._base + i
         self._mark = at
         match = match_plain_string(text, i)
-        if match is not None:
-            self._check_length(self._base + match.end() - 1)
+        if match is not None and len(match[1]) <= self._limits.max_string_length:
             self._sink.string(match[1], at)
             self._after_value()
             return match.end()
@@ -366,8 +365,11 @@ class JSONStream:
         """Read a run of a string's text and its closing quote, or one escape."""
         stop = end_of_run(text, i)
         if stop > i:
-            if self._base + stop - self._mark - 1 > self._limits.max_string_length:
-                raise self._limit_error("max_string_length", self._mark + 1 + self._limits.max_string_length)
+            longest = self._mark + 1 + self._limits.max_string_length - self._base
+            if stop > longest:
+                if take is not None and longest > i:
+                    take(text[i:longest])
+                raise self._limit_error("max_string_length", self._base + longest)
             if take is not None:
                 take(text[i:stop])
             if stop == len(text):

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from .progress import ProgressCallback, ProgressEvent
     from .providers import ROUTES, ProviderSpec
     from .request import Cadence, HTTPRequest, Message, Mode, StreamingStructuredRequest, Timeouts
-    from .response import Attempt, Outcome, OutcomeKind, StreamingResponse, Timings, Usage
+    from .response import Attempt, Outcome, OutcomeKind, StreamingResponse, Timings, TokenLogprob, ToolCall, Usage
     from .service import StructuredLLMService
     from .stream import StructuredStream
     from .sync import SyncStructuredLLMService, SyncStructuredStream
@@ -104,7 +104,16 @@ _HOMES = {
     "progress": ("ProgressCallback", "ProgressEvent"),
     "providers": ("ROUTES", "ProviderSpec"),
     "request": ("Cadence", "HTTPRequest", "Message", "Mode", "StreamingStructuredRequest", "Timeouts"),
-    "response": ("Attempt", "Outcome", "OutcomeKind", "StreamingResponse", "Timings", "Usage"),
+    "response": (
+        "Attempt",
+        "Outcome",
+        "OutcomeKind",
+        "StreamingResponse",
+        "Timings",
+        "TokenLogprob",
+        "ToolCall",
+        "Usage",
+    ),
     "service": ("StructuredLLMService",),
     "stream": ("StructuredStream",),
     "sync": ("SyncStructuredLLMService", "SyncStructuredStream"),
@@ -168,6 +177,8 @@ __all__ = [
     "SystemClock",
     "Timeouts",
     "Timings",
+    "TokenLogprob",
+    "ToolCall",
     "Transport",
     "TruncatedError",
     "UnavailableError",

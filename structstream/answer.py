@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .errors import (
@@ -20,12 +21,13 @@ from .errors import (
     UnavailableError,
 )
 from .partial import PartialParser
-from .response import Outcome, OutcomeKind, StreamingResponse, Usage
+from .response import Outcome, OutcomeKind, StreamingResponse, ToolCall
 
 if TYPE_CHECKING:
-    from .events import Finished
+    from .events import Finished, Started, ToolDelta
     from .jsonsink import JSONLimits
     from .partial import Step
+    from .response import TokenLogprob, Usage
 
 __all__ = ["AnswerReader", "kind_of"]
 
@@ -47,6 +49,57 @@ _KINDS: dict[type[StructStreamError], OutcomeKind] = {
 def kind_of(error: StructStreamError) -> OutcomeKind:
     """The outcome that an error means; what has none of its own is the provider's."""
     return next((kind for cls, kind in _KINDS.items() if isinstance(error, cls)), OutcomeKind.PROVIDER_ERROR)
+
+
+@dataclass(slots=True, eq=False)
+class Said:
+    """What an answer carried beside the JSON that is read, as it came."""
+
+    prose: list[str] = field(default_factory=list)
+    thinking: list[str] = field(default_factory=list)
+    signature: str = ""
+    refusal: list[str] = field(default_factory=list)
+    calls: dict[int, tuple[str, str, list[str]]] = field(default_factory=dict)
+    choices: dict[int, list[str]] = field(default_factory=dict)
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+    finish: Finished | None = None
+    usage: Usage | None = None
+    response_id: str = ""
+    model: str = ""
+    service_tier: str = ""
+
+    def note_call(self, delta: ToolDelta) -> None:
+        """Take more of a tool call."""
+        call = self.calls.get(delta.call)
+        if call is None:
+            call = self.calls[delta.call] = (delta.name, delta.id, [])
+        call[2].append(delta.text)
+
+    def note_choice(self, number: int, text: str) -> None:
+        """Take text of an alternative."""
+        self.choices.setdefault(number, []).append(text)
+
+    def note_finish(self, event: Finished) -> None:
+        """Note why the model stopped; the first word counts, a later one that only says `stop` does not."""
+        if self.finish is None or self.finish.reason in ("stop", "other"):
+            self.finish = event
+
+    def facts(self) -> dict[str, Any]:  # Any: the fields of an Outcome, of several types
+        """What of it an outcome tells, by the outcome's own names."""
+        return {
+            "finish_reason": self.finish.raw if self.finish is not None else None,
+            "thinking": "".join(self.thinking),
+            "signature": self.signature,
+            "refusal": "".join(self.refusal),
+            "response_id": self.response_id,
+            "model": self.model,
+            "service_tier": self.service_tier,
+            "prose": "".join(self.prose),
+            "tool_calls": [ToolCall(name, ident, "".join(parts)) for name, ident, parts in self.calls.values()],
+            "logprobs": self.logprobs,
+            "usage": self.usage,
+            "other_choices": {number: "".join(texts) for number, texts in self.choices.items()},
+        }
 
 
 class AnswerReader(Generic[T]):
@@ -76,32 +129,27 @@ class AnswerReader(Generic[T]):
         self._failure: StructStreamError | None = None
         self.waiting = 0
         """Characters that came since the last step."""
-        self.prose: list[str] = []
-        """Text beside a tool call."""
-        self.thinking: list[str] = []
-        self.refusal: list[str] = []
-        self.choices: dict[int, list[str]] = {}
-        """The texts of the alternatives, by their number."""
-        self.usage: Usage | None = None
-        self.response_id = ""
-        self.finish_event: Finished | None = None
+        self.said = Said()
         self.ended = False
         """Whether the provider's own mark of the end came."""
 
-    def begin(self, response_id: str) -> bool:
+    def begin(self, event: Started) -> bool:
         """Take the start of an answer; return whether it is another one's, which voids what was said before it.
 
         Raises:
             IncompleteError: the provider broke its answer off in the middle of the JSON, and began another one.
         """
-        again = bool(response_id) and self.response_id not in ("", response_id)
+        said = self.said
+        again = bool(event.response_id) and said.response_id not in ("", event.response_id)
         if again:
-            if self._parser.text or self.choices:
+            if self._parser.text or said.choices:
                 raise IncompleteError(
                     "the provider broke the answer off and began another one; what had closed is in outcome.last_partial"
                 )
-            self.prose, self.thinking, self.refusal, self.finish_event = [], [], [], None
-        self.response_id = response_id or self.response_id
+            said = self.said = Said()
+        said.response_id = event.response_id or said.response_id
+        said.model = event.model or said.model
+        said.service_tier = event.service_tier or said.service_tier
         return again
 
     def add(self, text: str) -> None:
@@ -127,7 +175,7 @@ class AnswerReader(Generic[T]):
             return None
         self._last = moment
         chunks, self._chunks = self._chunks, []
-        return StreamingResponse(moment, chunks, self._attempt, usage=self.usage)
+        return StreamingResponse(moment, chunks, self._attempt, usage=self.said.usage)
 
     def fail(self, error: StructStreamError) -> StreamingResponse[T] | None:
         """Note why the answer failed; return the step of what was good until then, if there was more."""
@@ -152,15 +200,15 @@ class AnswerReader(Generic[T]):
         last = self._parser.moment()
         if last.begun:
             self._last = last
-        return StreamingResponse(last, self._chunks, self._attempt, self._outcome(result, problem), self.usage)
+        return StreamingResponse(last, self._chunks, self._attempt, self._outcome(result, problem), self.said.usage)
 
     def _verdict(self, error: StructStreamError | None) -> StructStreamError | None:
         """Why there is no result, as far as that does not depend on the JSON's end."""
-        reason = self.finish_event.reason if self.finish_event is not None else None
+        reason = self.said.finish.reason if self.said.finish is not None else None
         if isinstance(error, StreamCancelledError):
             return error
-        if reason == "refused" or (self.refusal and not self._parser.done):
-            return RefusedError("".join(self.refusal))
+        if reason == "refused" or (self.said.refusal and not self._parser.done):
+            return RefusedError("".join(self.said.refusal))
         if reason == "filtered":
             return FilteredError("the provider's content filter cut the answer")
         if reason is None and not (self.ended and self._closes()):
@@ -180,7 +228,7 @@ class AnswerReader(Generic[T]):
         return self._parser.done
 
     def _value(self) -> T:
-        text = "".join(self.prose)
+        text = "".join(self.said.prose)
         if text and not self._parser.text:
             # A tool call was due and text came: many compatible providers put the JSON there.
             model, key, limits, context = self._spare
@@ -190,7 +238,9 @@ class AnswerReader(Generic[T]):
 
     def _not_json(self, error: JSONSyntaxError | JSONLimitError) -> InvalidOutputError:
         if not self._parser.text.strip():
-            where = "the model answered with text instead of the tool call" if self.prose else "the answer is empty"
+            where = (
+                "the model answered with text instead of the tool call" if self.said.prose else "the answer is empty"
+            )
             invalid = InvalidOutputError(f"{where}: no JSON came")
         else:
             invalid = InvalidOutputError(str(error), path=error.path)
@@ -205,26 +255,12 @@ class AnswerReader(Generic[T]):
             last_partial=self._last.snapshot if self._last is not None else None,
             completed=self._parser.completed(),
             raw_text=self._parser.text,
-            finish_reason=self.finish_event.raw if self.finish_event is not None else None,
-            thinking="".join(self.thinking),
-            refusal="".join(self.refusal),
-            response_id=self.response_id,
-            usage=self.usage,
-            other_choices={number: "".join(texts) for number, texts in self.choices.items()},
+            **self.said.facts(),
         )
         if problem is not None:
             problem.outcome = outcome
         return outcome
 
-    def note_choice(self, number: int, text: str) -> None:
-        """Take text of an alternative."""
-        self.choices.setdefault(number, []).append(text)
-
     def note_end_of_text(self) -> None:
         """Note that the text ended where its source did: if the value is whole, that is its finish."""
         self.ended = True
-
-    def note_finish(self, event: Finished) -> None:
-        """Note why the model stopped; the first word counts, a later one that only says `stop` does not."""
-        if self.finish_event is None or self.finish_event.reason in ("stop", "other"):
-            self.finish_event = event

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from .errors import ProviderError
-from .response import Usage
+from .response import TokenLogprob, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,6 @@ __all__ = [
     "StreamEnd",
     "TextDelta",
     "ThinkingDelta",
-    "TokenLogprob",
     "ToolDelta",
     "UsageReported",
 ]
@@ -95,14 +94,6 @@ class RefusalDelta:
 
     text: str
     choice: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class TokenLogprob:
-    """One token and the natural logarithm of its probability."""
-
-    token: str
-    logprob: float
 
 
 @dataclass(frozen=True, slots=True)

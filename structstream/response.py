@@ -11,7 +11,17 @@ from .errors import StructStreamError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Attempt", "Outcome", "OutcomeKind", "Step", "StreamingResponse", "Timings", "Usage"]
+__all__ = [
+    "Attempt",
+    "Outcome",
+    "OutcomeKind",
+    "Step",
+    "StreamingResponse",
+    "Timings",
+    "TokenLogprob",
+    "ToolCall",
+    "Usage",
+]
 
 T = TypeVar("T")
 
@@ -99,6 +109,23 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A tool call of an answer: its name, the provider's id for it, and its arguments as JSON text."""
+
+    name: str
+    id: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """One token and the natural logarithm of its probability."""
+
+    token: str
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome(Generic[T]):
     """How a stream ended and all that could be saved.
 
@@ -111,8 +138,14 @@ class Outcome(Generic[T]):
         raw_text: the JSON text that was received (in lenient reading: repaired).
         finish_reason: the provider's own word; None where it sent none.
         thinking: what the model thought aloud; empty where it did not.
+        signature: the provider's seal on the thinking, to be sent back with it; empty where it gave none.
         refusal: the model's sentence; empty where it did not refuse.
         response_id: the provider's id of the answer; empty where it gave none.
+        model: the model that answered, as the provider calls it; empty where it does not say.
+        service_tier: in which the provider served the call; empty where it does not say.
+        prose: text that came beside a tool call.
+        tool_calls: every tool call of the answer, the result's own first.
+        logprobs: the tokens of the answer with their probabilities, where they were asked for and sent.
         attempts: each call that was made, in order; empty for `parse_stream`.
         usage: the tokens of all attempts; None where none was reported.
         wasted_tokens: output tokens of attempts that were thrown away.
@@ -129,8 +162,14 @@ class Outcome(Generic[T]):
     raw_text: str = ""
     finish_reason: str | None = None
     thinking: str = ""
+    signature: str = ""
     refusal: str = ""
     response_id: str = ""
+    model: str = ""
+    service_tier: str = ""
+    prose: str = ""
+    tool_calls: Sequence[ToolCall] = ()
+    logprobs: Sequence[TokenLogprob] = ()
     attempts: Sequence[Attempt] = ()
     usage: Usage | None = None
     wasted_tokens: int = 0

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 from jiter import from_json
 
 from structstream.errors import ProtocolError
-from structstream.events import TokenLogprob
+from structstream.response import TokenLogprob
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

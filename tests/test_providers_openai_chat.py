@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,6 +29,7 @@ from structstream.providers.openai_chat import OpenAIChat, OpenAIChatDecoder
 from structstream.request import HTTPRequest, StreamingStructuredRequest
 from structstream.response import Usage
 from structstream.sse import SSEDecoder
+from tests.answers import Answer, assert_same, is_json
 from tests.chunking import cut_at, every_cut
 from tests.corpus import CORPUS, needs_corpus
 
@@ -42,48 +42,6 @@ CHUNK_PROVIDERS = (
     *("alibaba", "azure", "cerebras", "deepseek", "groq", "mistral", "moonshotai"),
     *("openai-chat", "openai-compatible", "perplexity", "xai"),
 )
-
-
-@dataclass
-class Answer:
-    """What an answer says, summed up."""
-
-    text: dict[int, str] = field(default_factory=lambda: defaultdict(str))
-    thinking: str = ""
-    refusal: str = ""
-    arguments: dict[tuple[int, int], str] = field(default_factory=lambda: defaultdict(str))
-    names: dict[tuple[int, int], str] = field(default_factory=lambda: defaultdict(str))
-    finishes: list[str] = field(default_factory=list)
-    usage: Usage | None = None
-    errors: list[str] = field(default_factory=list)
-    ended: bool = False
-    started: list[Started] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, events: list[ProviderEvent]) -> Answer:
-        answer = cls()
-        for event in events:
-            match event:
-                case TextDelta(text, choice):
-                    answer.text[choice] += text
-                case ThinkingDelta(text):
-                    answer.thinking += text
-                case RefusalDelta(text):
-                    answer.refusal += text
-                case ToolDelta(text, call, _, name, choice):
-                    answer.arguments[choice, call] += text
-                    answer.names[choice, call] += name
-                case Finished(_, raw):
-                    answer.finishes.append(raw)
-                case UsageReported(usage):
-                    answer.usage = usage
-                case Failed(error):
-                    answer.errors.append(type(error).__name__)
-                case Started():
-                    answer.started.append(event)
-                case StreamEnd():
-                    answer.ended = True
-        return answer
 
 
 def events_of(pieces: list[bytes]) -> list[ProviderEvent]:
@@ -144,14 +102,6 @@ def plain_reading(body: bytes) -> tuple[dict[int, str], str]:
             for tool_call in one["delta"].get("tool_calls") or ():
                 arguments += tool_call["function"].get("arguments") or ""
     return {number: text for number, text in texts.items() if text}, arguments
-
-
-def is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True
 
 
 def agrees(answer: Answer, tags: JSON, body: bytes) -> dict[str, bool]:
@@ -222,15 +172,6 @@ def test_every_recorded_stream_says_the_same_in_every_cut() -> None:
             assert_same(events_of(pieces), expected)
             cuts += 1
     assert cuts > 500
-
-
-def assert_same(found: list[ProviderEvent], expected: list[ProviderEvent]) -> None:
-    """Errors are compared by class and sentence: two of them are never equal."""
-
-    def comparable(events: list[ProviderEvent]) -> list[object]:
-        return [(type(one.error), str(one.error)) if isinstance(one, Failed) else one for one in events]
-
-    assert comparable(found) == comparable(expected)
 
 
 @needs_corpus

@@ -144,7 +144,7 @@ class AnswerReader(Generic[T]):
         if again:
             if self._parser.text or said.choices:
                 raise IncompleteError(
-                    "the provider broke the answer off and began another one; what had closed is in outcome.last_partial"
+                    "the provider broke its answer off and began another; what had closed is in outcome.last_partial"
                 )
             said = self.said = Said()
         said.response_id = event.response_id or said.response_id

@@ -125,7 +125,7 @@ class TokenLogprob:
     logprob: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: a frozen generic with slots cannot be made as Outcome[int](...)
 class Outcome(Generic[T]):
     """How a stream ended and all that could be saved.
 

@@ -19,6 +19,7 @@ from structstream.events import (
 from structstream.testing.data import find_schema
 
 from .base import BadQuestionError, Question
+from .openai_common import check_strict, count_of, error_body, headers_of, texts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -41,7 +42,6 @@ _FINISH = {
     "refused": "stop",
     "other": "stop",
 }
-_ERROR_TYPES = {401: "invalid_request_error", 403: "invalid_request_error", 404: "invalid_request_error"}
 
 
 class OpenAIChat:
@@ -58,13 +58,13 @@ class OpenAIChat:
             raise BadQuestionError("you must provide a model parameter")
         if not isinstance(messages, list) or not messages:
             raise BadQuestionError("'messages' must be a list with at least one message", param="messages")
-        texts = [text for message in messages if isinstance(message, dict) for text in _texts(message.get("content"))]
+        texts = [text for message in messages if isinstance(message, dict) for text in texts_of(message.get("content"))]
         options = body.get("stream_options")
         return Question(
             model=model,
             stream=body.get("stream") is True,
-            choices=_count(body, "n") or 1,
-            max_tokens=_count(body, "max_completion_tokens") or _count(body, "max_tokens"),
+            choices=count_of(body, "n") or 1,
+            max_tokens=count_of(body, "max_completion_tokens") or count_of(body, "max_tokens"),
             seed=body.get("seed") if isinstance(body.get("seed"), int) else None,
             input_tokens=max(1, sum(map(len, texts)) // 4),
             report_usage=isinstance(options, dict) and options.get("include_usage") is True,
@@ -82,43 +82,14 @@ class OpenAIChat:
 
     def error(self, status: int, message: str, *, param: str | None = None, code: str | None = None) -> bytes:
         """Return ``{"error": {...}}``."""
-        kind = "server_error" if status >= 500 else _ERROR_TYPES.get(status, "invalid_request_error")
-        if status == 429:
-            kind = "requests"
-        return json.dumps({"error": {"message": message, "type": kind, "param": param, "code": code}}).encode()
+        return error_body(status, message, param=param, code=code)
 
     def headers(self, number: int) -> tuple[tuple[str, str], ...]:
         """Return the request id and the rate-limit headers."""
-        return (
-            ("x-request-id", f"req_simulated_{number}"),
-            ("openai-version", "2020-10-01"),
-            ("openai-processing-ms", "12"),
-            ("x-ratelimit-limit-requests", "10000"),
-            ("x-ratelimit-remaining-requests", str(max(0, 9999 - number))),
-            ("x-ratelimit-reset-requests", "6ms"),
-        )
+        return headers_of(number)
 
 
 # reading
-
-
-def _texts(content: object) -> list[str]:
-    """The texts of a message, whose content is text or a list of parts."""
-    if isinstance(content, str):
-        return [content]
-    parts = content if isinstance(content, list) else []
-    return [part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str)]
-
-
-def _count(body: Mapping[str, Any], name: str) -> int | None:
-    value = body.get(name)
-    if value is None:
-        return None
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise BadQuestionError(
-            f"Invalid value for '{name}': expected an integer of at least 1, got {value!r}", param=name
-        )
-    return value
 
 
 def _form(body: Mapping[str, Any], texts: Sequence[str]) -> _JSON:
@@ -133,7 +104,7 @@ def _form(body: Mapping[str, Any], texts: Sequence[str]) -> _JSON:
                 "Missing required parameter: 'response_format.json_schema.schema'", param="response_format"
             )
         if given.get("strict"):
-            _check_strict(given["schema"], f"response_format '{given.get('name')}'", "response_format")
+            check_strict(given["schema"], f"response_format '{given.get('name')}'", "response_format")
         return {"form": "json", "schema": given["schema"]}
     schema = next((found for found in map(find_schema, texts) if found is not None), None)
     if kind == "json_object":
@@ -153,34 +124,8 @@ def _tool(body: Mapping[str, Any]) -> _JSON | None:
         raise BadQuestionError(f"Tool choice {forced!r} not found in 'tools' parameter", param="tool_choice")
     schema = tool.get("parameters", {"type": "object"})
     if tool.get("strict"):
-        _check_strict(schema, f"function '{tool.get('name')}'", "tools")
+        check_strict(schema, f"function '{tool.get('name')}'", "tools")
     return {"form": "tool", "tool": tool.get("name", ""), "schema": schema, "forced": forced is not None}
-
-
-def _check_strict(schema: object, owner: str, param: str) -> None:
-    """Refuse, as the provider does, an object in strict mode that is open or has an optional property."""
-    if isinstance(schema, list):
-        for part in schema:
-            _check_strict(part, owner, param)
-    if not isinstance(schema, dict):
-        return
-    properties = schema.get("properties")
-    if isinstance(properties, dict):
-        start = f"Invalid schema for {owner}: in {schema.get('title', 'the object')}, "
-        if schema.get("additionalProperties") is not False:
-            raise BadQuestionError(
-                start + "'additionalProperties' is required to be supplied and to be false", param=param
-            )
-        if missing := [name for name in properties if name not in schema.get("required", ())]:
-            raise BadQuestionError(
-                start
-                + f"'required' is required to be an array including every key in properties. Missing {missing[0]!r}.",
-                param=param,
-                code="invalid_schema",
-            )
-    for key, part in schema.items():
-        if key not in ("enum", "const", "default", "examples", "required"):
-            _check_strict(list(part.values()) if key in ("properties", "$defs") else part, owner, param)
 
 
 # writing

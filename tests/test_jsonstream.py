@@ -56,7 +56,7 @@ def read(pieces: Sequence[str], log: EventLog | None = None, **options: Any) -> 
             events[-1] = ("piece", f"{events[-1][1]}{event[1]}")
         else:
             events.append(event)
-    return events, error and (type(error), *(getattr(error, name, None) for name in _FACTS))
+    return events, (type(error), *(getattr(error, name, None) for name in _FACTS)) if error is not None else None
 
 
 def assert_same_for_every_cut(text: str, limit: int = 120, **options: Any) -> Told:  # Any: as above

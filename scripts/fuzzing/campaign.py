@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from random import Random
 
-from .mutate import cuts, mutated
+from .mutate import cuts
 from .targets import Disagreement, Ending, Target
 
 __all__ = ["Campaign", "Crash", "MemoryBound", "attempt", "shrunk"]
 
 MEMORY = 256 << 20  # bytes that the process may grow by
+VARIANTS = 60
 EVERY = 500  # inputs between two looks at the memory and the clock
 
 
@@ -91,7 +92,7 @@ class Campaign:
 
 def input_of(target: Target, seed: int, index: int) -> bytes:
     """Return the input of that number."""
-    return mutated(Random(f"{seed}/{index}"), target.seeds())
+    return target.make(Random(f"{seed}/{index}"))
 
 
 def attempt(target: Target, data: bytes, seed: int, index: int) -> Ending:
@@ -102,14 +103,15 @@ def attempt(target: Target, data: bytes, seed: int, index: int) -> Ending:
         Exception: whatever leaves the target.
     """
     random = Random(f"{seed}/{index}/cuts")
+    variant = random.randrange(VARIANTS)
     places = [0, *cuts(random, len(data)), len(data)]
-    whole = target.read([data], index)
-    cut = target.read([data[start:end] for start, end in pairwise(places)], index)
+    whole = target.read([data], variant)
+    cut = target.read([data[start:end] for start, end in pairwise(places)], variant)
     if whole != cut:
         raise Disagreement(f"whole: {whole}, cut at {places[1:-1]}: {cut}")
     if whole.word not in target.words:
         raise Disagreement(f"{whole.word} is not on the closed list")
-    target.check(data, index, whole)
+    target.check(data, variant, whole)
     return whole
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
+from random import Random
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
@@ -19,6 +20,8 @@ from structstream.errors import InvalidOutputError, JSONLimitError, JSONSyntaxEr
 from structstream.partial import PartialParser
 from structstream.providers import route
 from structstream.sse import SSEDecoder
+
+from .mutate import mutated
 
 __all__ = ["TARGETS", "Disagreement", "Ending", "Target"]
 
@@ -48,14 +51,14 @@ class Target:
 
     Args:
         name: what the table calls it.
-        seeds: inputs to break.
-        read: reads the pieces of an input; the number chooses a variant.
+        make: makes one broken input.
+        read: reads the pieces of an input; the number, 0 to 59, chooses a variant.
         check: compares the ending with what another reader makes of the whole input; raises `Disagreement`.
         words: the closed list.
     """
 
     name: str
-    seeds: Callable[[], Sequence[bytes]]
+    make: Callable[[Random], bytes]
     read: Callable[[Sequence[bytes], int], Ending]
     words: frozenset[str]
     check: Callable[[bytes, int, Ending], None] = lambda data, variant, ending: None
@@ -182,6 +185,28 @@ def corpus_bodies() -> Iterator[bytes]:
                 yield path.read_bytes()
 
 
+def broken_sse(random: Random) -> bytes:
+    """Return an event stream with changes anywhere."""
+    return mutated(random, sse_seeds())
+
+
+def broken_json(random: Random) -> bytes:
+    """Return a document with changes anywhere."""
+    return mutated(random, json_seeds())
+
+
+def broken_lenient(random: Random) -> bytes:
+    """Return a document as models write it, with changes anywhere."""
+    return mutated(random, lenient_seeds())
+
+
+def broken_stream(random: Random) -> bytes:
+    """Return an answer with changes anywhere, or one in good order whose document is broken."""
+    if random.random() < 0.5:
+        return mutated(random, stream_seeds())
+    return _stream(broken_lenient(random).decode("utf-8", "replace"), tool=random.random() < 0.5)
+
+
 # --- how it is read ---
 
 
@@ -270,9 +295,9 @@ def as_pydantic(data: bytes, variant: int, ending: Ending) -> None:
 
 _ERRORS = frozenset({"value", *(error.__name__ for error in _JSON_ERRORS)})
 TARGETS = (
-    Target("sse", sse_seeds, read_sse, frozenset({"value", "SSEError"})),
-    Target("json", json_seeds, read_json, _ERRORS, as_pydantic),
-    Target("lenient", lenient_seeds, read_lenient, _ERRORS),
-    Target("stream", stream_seeds, read_stream, frozenset(kind.value for kind in OutcomeKind)),
+    Target("sse", broken_sse, read_sse, frozenset({"value", "SSEError"})),
+    Target("json", broken_json, read_json, _ERRORS, as_pydantic),
+    Target("lenient", broken_lenient, read_lenient, _ERRORS),
+    Target("stream", broken_stream, read_stream, frozenset(kind.value for kind in OutcomeKind)),
 )
 """Everything that reads what a network brings."""

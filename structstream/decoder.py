@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .request import Cadence
     from .response import StreamingResponse
 
-__all__ = ["StreamDecoder"]
+__all__ = ["HANDLERS", "StreamDecoder"]
 
 T = TypeVar("T")
 
@@ -124,7 +124,7 @@ class StreamDecoder(Generic[T]):
         """Take what a provider said in a whole answer, which was not streamed; `finish` makes the one step of it."""
         try:
             for event in events:
-                _HANDLERS[type(event)](self, event)
+                HANDLERS[type(event)](self, event)
         except StructStreamError as error:
             self._answer.fail(error)
         self._ended = True
@@ -140,9 +140,9 @@ class StreamDecoder(Generic[T]):
             try:
                 last = self._sse.close(dispatch_unterminated=True)
                 for event in (event for sse in last for event in self._provider.feed(sse)):
-                    _HANDLERS[type(event)](self, event)
+                    HANDLERS[type(event)](self, event)
                 for event in self._provider.close():
-                    _HANDLERS[type(event)](self, event)
+                    HANDLERS[type(event)](self, event)
             except ProtocolError as failure:
                 if not cut:  # half an event is no fault of the dialect: the connection ended within it
                     self._fail(failure)
@@ -156,7 +156,7 @@ class StreamDecoder(Generic[T]):
         responses: list[StreamingResponse[T]] = []
         try:
             for event in events:
-                _HANDLERS[type(event)](self, event)
+                HANDLERS[type(event)](self, event)
                 if self._ended:
                     break
                 if self._each_delta and answer.waiting and (step := answer.step()):
@@ -225,7 +225,7 @@ class StreamDecoder(Generic[T]):
         self._ended = True
 
 
-_HANDLERS: dict[type, Callable[[StreamDecoder[Any], Any], None]] = {  # Any: each handler takes its own event
+HANDLERS: dict[type, Callable[[StreamDecoder[Any], Any], None]] = {  # Any: each handler takes its own event
     TextDelta: StreamDecoder._text,
     ToolDelta: StreamDecoder._tool_delta,
     ThinkingDelta: StreamDecoder._thinking,
@@ -237,3 +237,4 @@ _HANDLERS: dict[type, Callable[[StreamDecoder[Any], Any], None]] = {  # Any: eac
     StreamEnd: StreamDecoder._end,
     Logprobs: StreamDecoder._logprobs,
 }
+"""What the decoder does with each kind of event: one row a kind."""

@@ -1,0 +1,31 @@
+"""The words between dialects and decoder: each is a value."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import get_args
+
+import pytest
+
+from structstream import events
+from structstream.decoder import HANDLERS
+from structstream.events import ProviderEvent, ServerSentEvent, TextDelta
+
+
+def test_each_event_has_a_handler() -> None:
+    assert set(HANDLERS) == set(get_args(ProviderEvent))
+
+
+def test_events_are_values() -> None:
+    assert TextDelta("a") == TextDelta("a", choice=0)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        TextDelta("a").text = "b"  # type: ignore[misc]  # wrong on purpose
+
+
+def test_an_event_without_a_name_is_a_message() -> None:
+    assert (ServerSentEvent("x").event, ServerSentEvent("x").id, ServerSentEvent("x").retry) == ("message", "", None)
+
+
+def test_the_union_is_all_of_them() -> None:
+    named = {getattr(events, name) for name in events.__all__ if isinstance(getattr(events, name), type)}
+    assert named == {*get_args(ProviderEvent), ServerSentEvent}

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from .schema import ModelSchema
 
     _Event = Mapping[str, JSONValue]
-    _Handler = Callable[["OpenAIResponsesDecoder", _Event, list[ProviderEvent]], None]
+    _Handler = Callable[["OpenAIResponsesDecoder", _Event, list[ProviderEvent]], object]
     _Row = tuple[str, str, str, bool]
 
 __all__ = ["OpenAIResponses", "OpenAIResponsesDecoder"]
@@ -113,8 +113,7 @@ class OpenAIResponses:
             return [Failed(stream_failure(self.spec.name, answer)), StreamEnd()]
         if not isinstance(answer.get("output"), list):
             raise ProtocolError("an answer without output", provider=self.spec.name, event=str(answer))
-        status = answer.get("status") or "completed"
-        return [*self.decoder().read({"type": f"response.{status}", "response": answer}), StreamEnd()]
+        return self.decoder().read_whole(answer)
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes, *, now: float | None = None) -> ProviderError:
         """Return the error that an HTTP answer means; see `Provider.error`."""
@@ -273,6 +272,18 @@ class OpenAIResponsesDecoder:
             handler(self, event, out)
         return out
 
+    def read_whole(self, response: Mapping[str, JSONValue]) -> list[ProviderEvent]:
+        """Return what one parsed response says that was not streamed, `StreamEnd` last.
+
+        Raises:
+            ProtocolError: as `feed`.
+        """
+        out: list[ProviderEvent] = []
+        status = response.get("status") or "completed"
+        ending = _EVENTS[f"response.{status}"] if status in _ENDINGS else OpenAIResponsesDecoder._stopped
+        ending(self, {"response": response}, out)
+        return [*out, *self._end()]
+
     def _parsed(self, data: str) -> dict[str, JSONValue]:
         try:
             return parse_object(data, self._provider)
@@ -415,6 +426,8 @@ _EVENTS: Mapping[str, _Handler] = {
     "response.error": OpenAIResponsesDecoder._error,
     "error": OpenAIResponsesDecoder._error,
 }
+
+_ENDINGS = ("completed", "incomplete", "cancelled", "failed")
 
 # The events of a part of an item: its kind, the keys of its place and of its text, and whether that is the whole text.
 _PART_EVENTS: Mapping[str, _Row] = {

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from .openai_chat import OpenAIChat
+from .openai_responses import OpenAIResponses
 
 if TYPE_CHECKING:
     from .base import WireDialect
@@ -14,6 +15,7 @@ __all__ = ["DIALECTS", "dialect_for"]
 
 DIALECTS: tuple[tuple[re.Pattern[str], WireDialect], ...] = (
     (re.compile(r"(/v1)?/chat/completions|/openai/deployments/[^/]+/chat/completions"), OpenAIChat()),
+    (re.compile(r"(/v1)?/responses|/openai(/v1)?/responses"), OpenAIResponses()),
 )
 """The path of a POST request, and who answers it; the first row that matches the whole path decides."""
 

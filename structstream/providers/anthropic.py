@@ -29,7 +29,7 @@ from structstream.events import (
 from structstream.request import HTTPRequest
 from structstream.response import Usage
 
-from .base import SurrogateHalves, parse_object, parse_object_with_halves
+from .base import SurrogateHalves, count_of, parse_object, parse_object_with_halves
 from .content import image_of, text_of
 from .failures import http_failure, stream_failure
 from .schema import instruction, model_schema
@@ -495,11 +495,8 @@ def _word(value: JSONValue) -> str:
 
 def _usage_of(usage: Mapping[str, JSONValue]) -> Usage:
     """Anthropic counts what was read from a cache, and what was written into one, apart from the other input."""
-    cached, written = _count(usage, "cache_read_input_tokens"), _count(usage, "cache_creation_input_tokens")
-    reasoning = _count(usage.get("output_tokens_details"), "thinking_tokens")
-    return Usage(_count(usage, "input_tokens") + cached + written, _count(usage, "output_tokens"), cached, reasoning)
-
-
-def _count(values: JSONValue, key: str) -> int:
-    value = values.get(key) if isinstance(values, dict) else None
-    return int(value) if isinstance(value, int | float) and 0 < value < 2**53 else 0
+    cached, written = count_of(usage, "cache_read_input_tokens"), count_of(usage, "cache_creation_input_tokens")
+    reasoning = count_of(usage.get("output_tokens_details"), "thinking_tokens")
+    return Usage(
+        count_of(usage, "input_tokens") + cached + written, count_of(usage, "output_tokens"), cached, reasoning
+    )

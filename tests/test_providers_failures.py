@@ -291,3 +291,18 @@ def test_an_error_in_the_message_of_another_one_is_taken_out() -> None:
     inner = json.dumps({"error": {"code": 503, "message": "high demand", "status": "UNAVAILABLE"}}, indent=2)
     assert failure(503, error(inner)).message == "high demand"
     assert failure(503, error('{"reason": 1}')).message == '{"reason": 1}'
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ({"code": "invalid_prompt", "message": "m"}, BadRequestError),
+        ({"code": "image_too_large", "message": "m"}, BadRequestError),
+        ({"type": "invalid_request_error", "message": "m"}, BadRequestError),
+        ({"type": "invalid_request_error", "message": "the prompt is too long: 9 tokens > 8"}, ContextLengthError),
+        ({"type": "invalid_request_error", "code": "model_not_found", "message": "m"}, NotFoundError),
+        ({"code": "vector_store_timeout", "message": "m"}, ServerError),
+    ],
+)
+def test_inside_a_stream_the_word_tells_who_must_act(error: object, kind: type[ProviderError]) -> None:
+    assert type(stream_failure("p", {"error": error})) is kind

@@ -40,7 +40,16 @@ __all__ = ["http_failure", "stream_failure"]
 
 _LONGEST_MESSAGE = 500  # characters; some gateways answer with pages
 
+# What Responses finds wrong with a request only once its stream has begun (API reference: the response object, error).
+_BAD_REQUEST = (
+    *("invalid_prompt", "bio_policy", "data_residency_mismatch", "invalid_image", "invalid_image_format"),
+    *("invalid_base64_image", "invalid_image_url", "image_too_large", "image_too_small", "image_parse_error"),
+    *("image_content_policy_violation", "invalid_image_mode", "image_file_too_large", "unsupported_image_media_type"),
+    *("empty_image_file", "failed_to_download_image", "image_file_not_found"),
+)
+
 _BY_CODE: Mapping[str, type[ProviderError]] = {
+    **dict.fromkeys(_BAD_REQUEST, BadRequestError),
     "insufficient_quota": QuotaExceededError,
     "insufficient_balance": QuotaExceededError,
     "insufficient_credits": QuotaExceededError,
@@ -188,6 +197,8 @@ def _class(facts: _Facts, status: int | None) -> type[ProviderError]:
         return OverloadedError  # its code says no more than that it is the server's fault
     if by_code is not None:
         return by_code
+    if status is None and "invalid_request_error" in names:
+        status = 400  # inside a stream the word has to do for it
     if status is None or status < 400:
         return ServerError
     kind = _BY_STATUS.get(status) or (ServerError if status >= 500 else BadRequestError)

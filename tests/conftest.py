@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.corpus import BODIES
 from tests.network import refused_connections
 
 if TYPE_CHECKING:
@@ -32,6 +33,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if _PROFILE == "long":
         for item in items:
             item.add_marker(pytest.mark.timeout(_LONG_TIMEOUT))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print which recorded bodies were read, so that none is passed over silently."""
+    if BODIES:
+        terminalreporter.section("recorded bodies")
+    for (dialect, folder), counts in sorted(BODIES.items()):
+        words = ", ".join(f"{count} {what}" for what, count in counts.items())
+        terminalreporter.write_line(f"{dialect:18} {folder:18} {words}")
 
 
 @pytest.fixture(scope="session")

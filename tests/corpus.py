@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-__all__ = ["CORPUS", "needs_corpus"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["BODIES", "CORPUS", "count_bodies", "needs_corpus"]
 
 
 def find_corpus(named: str | None, repository: Path) -> Path | None:
@@ -32,3 +36,11 @@ needs_corpus = pytest.mark.skipif(
     CORPUS is None, reason="no corpus at ../shared/corpus; set STRUCTSTREAM_CORPUS to where it is"
 )
 """Marks a test that reads `CORPUS`."""
+
+BODIES: dict[tuple[str, str], dict[str, int]] = {}
+"""What was read of the corpus in this run, by dialect and folder: printed at the end of it."""
+
+
+def count_bodies(dialect: str, folder: str, counts: Mapping[str, int]) -> None:
+    """Note how many recorded bodies a test has read, and what they were."""
+    BODIES[dialect, folder] = dict(counts)

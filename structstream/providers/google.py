@@ -22,12 +22,11 @@ from structstream.events import (
     StreamEnd,
     TextDelta,
     ThinkingDelta,
-    TokenLogprob,
     ToolDelta,
     UsageReported,
 )
 from structstream.request import HTTPRequest
-from structstream.response import Usage
+from structstream.response import TokenLogprob, Usage
 
 from .arguments import ArgumentWriter, parse_path
 from .base import parse_object

@@ -55,7 +55,11 @@ _CORE = ("text", *_JSON_WORDS, "sse", "repair", "repair.*", "partial", "partial.
 # What dialects have in common; `arguments` writes the JSON text of a tool call that comes as values with their paths.
 _SHARED = tuple(f"providers.{name}" for name in ("base", "failures", "schema", "arguments", "content"))
 # A dialect in two files: the second belongs to the first alone.
-_PARTS = {"providers.google": "providers.google_request", "providers.openai_responses": "providers.openai_items"}
+_PARTS = {
+    "providers.anthropic": "providers.anthropic_request",
+    "providers.google": "providers.google_request",
+    "providers.openai_responses": "providers.openai_items",
+}
 _EDGE = ("transport", "clock")
 _SERVICE = ("service", "stream", "sync", "exchange", "pool")
 _POLICIES = ("resilience", "guardrails", "instrumentation")

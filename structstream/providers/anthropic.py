@@ -8,13 +8,10 @@ provider's own tools did, which is none of the answer. Unknown events, blocks, d
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from jiter import from_json
-
-from structstream.errors import ConfigurationError, ProtocolError
+from structstream.errors import ProtocolError
 from structstream.events import (
     Failed,
     Finished,
@@ -29,21 +26,19 @@ from structstream.events import (
 from structstream.request import HTTPRequest
 from structstream.response import Usage
 
+from .anthropic_request import body_of
 from .base import SurrogateHalves, count_of, parse_object, parse_object_with_halves
-from .content import image_of, text_of
 from .failures import http_failure, stream_failure
-from .schema import instruction, model_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from structstream.errors import ProviderError
     from structstream.events import FinishReason, ProviderEvent, ServerSentEvent
-    from structstream.request import Message, StreamingStructuredRequest
+    from structstream.request import StreamingStructuredRequest
 
     from .base import ConcreteMode, JSONValue, ProviderSpec
 
-    _Body = dict[str, JSONValue]
     _OfEvent = Callable[["AnthropicDecoder", Mapping[str, JSONValue], list[ProviderEvent]], None]
     _OfDelta = Callable[["AnthropicDecoder", str, "_Block", list[ProviderEvent]], None]
 
@@ -53,17 +48,6 @@ T = TypeVar("T")
 
 # The version in which every parameter of a request can be said: its successor of October 2026 refuses `temperature`.
 _VERSION = "2023-06-01"
-
-# The bound of an answer must be told. The largest that each family takes, less where it is larger than anyone needs.
-_MAX_TOKENS: Sequence[tuple[str, int]] = (
-    (r"claude-(?:instant|2|3-(?:opus|sonnet|haiku))", 4096),
-    (r"claude-3-5", 8192),
-    (r"claude-", 32_000),
-    (r"", 8192),
-)
-
-# These refuse a request that forces a tool.
-_UNFORCED = re.compile(r"claude-(?:fable|mythos)-")
 
 _FINISH: Mapping[str, FinishReason] = {
     "end_turn": "stop",
@@ -99,24 +83,10 @@ class Anthropic:
         ``extra`` may hold ``thinking``: its budget is added to the default of ``max_tokens``. A seed is not sent: the
         dialect has none.
         """
-        if request.temperature is not None and request.temperature > 1:
-            raise ConfigurationError(f"{self.spec.name} takes a temperature from 0 to 1, not {request.temperature}")
-        draft = _Draft(self.spec, model, request)
-        _MODES[mode](draft)
-        stop = [request.stop] if isinstance(request.stop, str) else request.stop and list(request.stop)
-        asked = {
-            "system": draft.system(),
-            "temperature": request.temperature,
-            "stop_sequences": stop or None,
-            "stream": request.enable_streaming,
-        }
-        body = draft.body | {name: value for name, value in asked.items() if value is not None} | dict(request.extra)
-        if "output_config" in request.extra and "output_config" in draft.body:  # an effort beside our format
-            body["output_config"] = draft.body["output_config"] | dict(request.extra["output_config"])
         accept = "text/event-stream" if request.enable_streaming else "application/json"
         headers = {"content-type": "application/json", "accept": accept, "anthropic-version": _VERSION}
         headers |= {**dict(self.spec.headers), **{name.lower(): value for name, value in request.headers.items()}}
-        return HTTPRequest("POST", "/v1/messages", headers, body)
+        return HTTPRequest("POST", "/v1/messages", headers, body_of(self.spec, request, model=model, mode=mode))
 
     def decoder(self) -> AnthropicDecoder:
         """Return a fresh decoder for one streamed answer."""
@@ -129,123 +99,6 @@ class Anthropic:
     def error(self, status: int, headers: Mapping[str, str], body: bytes, *, now: float | None = None) -> ProviderError:
         """Return the error that an HTTP answer means; see `Provider.error`."""
         return http_failure(self.spec.name, status, headers, body, now=now)
-
-
-# --- the request ---
-
-
-class _Draft:
-    """The body of one request while it is written."""
-
-    def __init__(self, spec: ProviderSpec, model: str, request: StreamingStructuredRequest[T]) -> None:
-        self.spec = spec
-        self.model = model
-        self.streams = request.enable_streaming
-        self.schema = model_schema(request.response_model, spec.strict_form)
-        thinking = request.extra.get("thinking")
-        thinking = thinking if isinstance(thinking, dict) and thinking.get("type") == "enabled" else {}
-        self.thinks = bool(thinking)
-        room = next(most for start, most in _MAX_TOKENS if re.match(start, model)) + thinking.get("budget_tokens", 0)
-        self.body: _Body = {"model": model, "max_tokens": request.max_tokens or room, "messages": []}
-        self._system: list[_Body] = []
-        for message in request.conversation:
-            self._add(message)
-        if not self.body["messages"]:
-            raise ConfigurationError(f"{spec.name} wants a message of the user beside the system's")
-
-    def system(self) -> str | list[_Body] | None:
-        """The system prompt, as text unless a block of it carries more, such as a cache mark."""
-        if any(block.keys() != {"type", "text"} for block in self._system):
-            return self._system
-        return "\n\n".join(block["text"] for block in self._system) or None
-
-    def tell(self, text: str) -> None:
-        """Add to the system prompt."""
-        self._system.append({"type": "text", "text": text})
-
-    def _add(self, message: Message) -> None:
-        role, content = message["role"], message["content"]
-        if role in ("system", "developer"):
-            self._system += _blocks(content)
-        elif role == "tool":
-            result = {"type": "tool_result", "tool_use_id": message.get("tool_call_id"), "content": _parts(content)}
-            self.body["messages"].append({"role": "user", "content": [result]})
-        elif message.get("tool_calls"):
-            calls = [_tool_use(call) for call in message["tool_calls"]]
-            self.body["messages"].append({"role": role, "content": [*_blocks(content), *calls]})
-        else:
-            self.body["messages"].append({"role": role, "content": _parts(content)})
-
-
-def _parts(content: JSONValue) -> JSONValue:
-    return content if isinstance(content, str) else _blocks(content)
-
-
-def _blocks(content: JSONValue) -> list[_Body]:
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}] if content else []
-    return [_block(part) for part in content or ()]
-
-
-def _block(part: Mapping[str, JSONValue]) -> _Body:
-    if text_of(part) is not None:
-        return {**part, "type": "text"}
-    image = image_of(part)
-    if image is None:
-        return dict(part)  # the dialect's own
-    if image.url:
-        return {"type": "image", "source": {"type": "url", "url": image.url}}
-    return {"type": "image", "source": {"type": "base64", "media_type": image.media_type, "data": image.data}}
-
-
-def _tool_use(call: Mapping[str, JSONValue]) -> _Body:
-    function = call["function"]
-    try:
-        arguments = from_json((function.get("arguments") or "{}").encode())
-    except ValueError as problem:
-        raise ConfigurationError(f"messages: the arguments of tool call {call.get('id')!r} are no JSON") from problem
-    return {"type": "tool_use", "id": call.get("id"), "name": function["name"], "input": arguments}
-
-
-def _native(draft: _Draft) -> None:
-    schema = draft.schema
-    if schema.strict is None and not draft.spec.any_schema:
-        raise ConfigurationError(
-            f"{draft.spec.name} cannot hold a model to {schema.name} in mode='native': its strict schemas cannot say "
-            f"{schema.reason}; choose mode='auto', 'tool' or 'prompted'"
-        )
-    shape = {"type": "json_schema", "schema": schema.strict or schema.plain}
-    draft.body["output_config"] = {"format": shape}
-
-
-def _tool(draft: _Draft) -> None:
-    spec, schema = draft.spec, draft.schema
-    strict = schema.strict if spec.strict_tools else None
-    tool: _Body = {
-        "name": schema.name,
-        "description": schema.plain.get("description") or "Gives the answer.",
-        "input_schema": strict or schema.plain,
-    }
-    if strict is not None:
-        tool["strict"] = True
-    if draft.streams:
-        tool["eager_input_streaming"] = True  # else each member of the arguments comes in one piece
-    choice: _Body = {"type": "tool", "name": schema.name} if spec.tool_choice == "named" else {"type": "any"}
-    if draft.thinks or _UNFORCED.match(draft.model):  # a budget for thinking and a forced tool exclude one another
-        choice = {"type": "auto"}
-        draft.tell(f"Give your answer by calling the tool {schema.name}, once, and with nothing else.")
-    draft.body["tools"] = [tool]
-    draft.body["tool_choice"] = {**choice, "disable_parallel_tool_use": True}
-
-
-def _prompted(draft: _Draft) -> None:
-    draft.tell(instruction(draft.schema))
-
-
-_MODES: Mapping[ConcreteMode, Callable[[_Draft], None]] = {"native": _native, "tool": _tool, "prompted": _prompted}
-
-
-# --- the answer ---
 
 
 @dataclass(slots=True)

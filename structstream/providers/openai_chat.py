@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from structstream.errors import ConfigurationError, ProtocolError
+from structstream.errors import ProtocolError
 from structstream.events import (
     Failed,
     Finished,
@@ -124,12 +124,8 @@ class OpenAIChat:
 
 
 def _native(spec: ProviderSpec, schema: ModelSchema, body: dict[str, JSONValue]) -> None:
-    if schema.strict is None and not spec.any_schema:
-        raise ConfigurationError(
-            f"{spec.name} cannot hold a model to {schema.name} in mode='native': its strict schemas cannot say "
-            f"{schema.reason}; choose mode='auto', 'tool' or 'prompted'"
-        )
-    shape = {"name": schema.name, "strict": schema.strict is not None, "schema": schema.strict or schema.plain}
+    held = schema.native(spec.name, any_schema=spec.any_schema)
+    shape = {"name": schema.name, "strict": schema.strict is not None, "schema": held}
     body["response_format"] = {"type": "json_schema", "json_schema": shape}
 
 

@@ -141,6 +141,23 @@ class ModelSchema:
     reason: str
     wrap: str | None
 
+    def native(self, provider: str, *, any_schema: bool = False) -> Mapping[str, Any]:  # Any: JSON
+        """Return what holds a model to this type in mode ``native``.
+
+        Args:
+            provider: its name, for the error.
+            any_schema: whether it takes the plain schema where the strict one cannot say it.
+
+        Raises:
+            ConfigurationError: the provider's subset cannot say it; the sentence names what.
+        """
+        if self.strict is None and not any_schema:
+            raise ConfigurationError(
+                f"{provider} cannot hold a model to {self.name} in mode='native': its strict schemas cannot say "
+                f"{self.reason}; choose mode='auto', 'tool' or 'prompted'"
+            )
+        return self.plain if self.strict is None else self.strict
+
 
 def model_schema(response_model: object, form: StrictFormName = "openai") -> ModelSchema:
     """Return the schemas of `response_model`; they are built once a type and form, and must not be changed.

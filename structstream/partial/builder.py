@@ -254,7 +254,7 @@ class Builder:
     def _judge(self, shape: Shape, raw: str, end: int) -> None:
         """Close the value of the current place by what Pydantic makes of its JSON."""
         value: object = ABSENT
-        siblings = self._siblings(raw) if shape.deferred else None
+        siblings = self._siblings() if shape.deferred else None
         if self._check and shape is not IGNORED and (siblings is not None or not shape.deferred):
             try:
                 if siblings is None:
@@ -270,7 +270,7 @@ class Builder:
                     raise as_invalid(error, path[:-1] if siblings else path, raw, self._outer) from error
         self._closed(value, shape, text=raw, waits=shape.deferred and siblings is None)
 
-    def _siblings(self, raw: str) -> Siblings | None:
+    def _siblings(self) -> Siblings | None:
         """What the value that closes depends on, if all of it has closed; None: it waits for the object's end."""
         node = self.top
         if not isinstance(node.part, RecordPart) or node.repeated or not self._certain:

@@ -27,6 +27,7 @@ class RecordedRequest:
     Args:
         number: counted from 0 over all connections.
         method, path: the request line; the path without its query.
+        query: of the request line, the value of a key replaced; empty for none.
         headers: by lower-case name; the value of each that carries a key is ``[redacted]``.
         body: the JSON body; None where there was none or it was no JSON.
         connection: the number of the connection that it came over, counted from 0.
@@ -48,6 +49,7 @@ class RecordedRequest:
     body: Any  # Any: JSON
     connection: int
     started_at: float
+    query: str = ""
     fault: Fault | None = None
     question: Question | None = None
     documents: tuple[str, ...] = ()

@@ -25,11 +25,11 @@ _MAX_BODY = 64 * 2**20  # bytes of a request
 class HTTPQuestion:
     """A request as it came over the wire; header names in lower case."""
 
-    __slots__ = ("body", "headers", "method", "path")
+    __slots__ = ("body", "headers", "method", "path", "query")
 
     def __init__(self, request: h11.Request, body: bytes) -> None:
         self.method = request.method.decode("ascii")
-        self.path = request.target.decode("ascii", "replace").partition("?")[0]
+        self.path, _, self.query = request.target.decode("ascii", "replace").partition("?")
         self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers}
         self.body = body
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Self
 
@@ -13,7 +14,7 @@ from structstream.errors import ConfigurationError, StructStreamError
 from .answer import Document, answer, document_for
 from .delivery import Delivery
 from .dialects import DIALECTS, dialect_for
-from .dialects.base import BadQuestionError, Reply, reply
+from .dialects.base import BadQuestionError, Reply, as_array, reply
 from .faults import Fault, parse_fault
 from .records import RecordedRequest, without_secrets
 from .script import Script
@@ -277,6 +278,7 @@ class SimulatedProvider:
             number=len(self.requests),
             method=question.method,
             path=question.path,
+            query=re.sub(r"(?<![^&])key=[^&]*", "key=[redacted]", question.query),
             headers=without_secrets(question.headers),
             body=_json(question.body),
             connection=connection.number,
@@ -298,7 +300,7 @@ class SimulatedProvider:
     # the answer
 
     def _plan(self, record: RecordedRequest, question: HTTPQuestion) -> Reply:
-        if self._api_key is not None and question.headers.get("authorization") != f"Bearer {self._api_key}":
+        if self._api_key is not None and self._api_key not in _keys(question):
             return _error(dialect_for(question.path), 401, "Incorrect API key provided.", code="invalid_api_key")
         if question.method == "GET" and question.path.removeprefix("/v1").startswith("/models"):
             return self._models(question.path.removeprefix("/v1").removeprefix("/models").strip("/"))
@@ -333,7 +335,9 @@ class SimulatedProvider:
             return fault.reply(dialect)
         if not isinstance(record.body, dict):
             raise BadQuestionError("We could not parse the JSON body of your request.")
-        question = record.question = dialect.read(record.body, record.path)
+        question = record.question = dialect.read(
+            record.body, f"{record.path}?{record.query}" if record.query else record.path
+        )
         # A caller's seed asks for the same answer each time; without one each request has its own.
         seed = f"{self.seed}/{f'#{record.number}' if question.seed is None else question.seed}"
         record.documents = tuple(self._document(question, f"{seed}/{choice}") for choice in range(question.choices))
@@ -346,7 +350,8 @@ class SimulatedProvider:
         sent: Sequence[bytes] = dialect.stream(question, said)
         if fault is not None and fault.sent is not None:
             sent = fault.sent(sent)
-        return Reply(200, (("content-type", _STREAM), ("cache-control", "no-cache")), sent, streamed=True)
+        kind, sent = (_JSON, as_array(sent)) if question.array else (_STREAM, sent)
+        return Reply(200, (("content-type", kind), ("cache-control", "no-cache")), sent, streamed=True)
 
     def _document(self, question: Question, seed: str) -> str:
         if self.document is None:
@@ -396,6 +401,21 @@ def _checked(faults: object) -> dict[int, Fault]:
                 f"faults: request {number} has {fault!r}, which is no Fault; make it by cut_at_byte(100) or so"
             )
     return {number: fault for number, fault in rows.items() if fault is not None}
+
+
+def _keys(question: HTTPQuestion) -> list[str]:
+    """The key of a request, in any of the places where one of the dialects puts it."""
+    headers = question.headers
+    scheme, _, bearer = headers.get("authorization", "").partition(" ")
+    in_query = [
+        value for name, _, value in (each.partition("=") for each in question.query.split("&")) if name == "key"
+    ]
+    return [
+        bearer if scheme == "Bearer" else "",
+        headers.get("x-api-key", ""),
+        headers.get("x-goog-api-key", ""),
+        *in_query,
+    ]
 
 
 def _json(body: bytes) -> object:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from .google import Google
+from .anthropic import Anthropic
 from .openai_chat import OpenAIChat
 from .openai_responses import OpenAIResponses
 
@@ -16,6 +18,14 @@ __all__ = ["DIALECTS", "dialect_for"]
 DIALECTS: tuple[tuple[re.Pattern[str], WireDialect], ...] = (
     (re.compile(r"(/v1)?/chat/completions|/openai/deployments/[^/]+/chat/completions"), OpenAIChat()),
     (re.compile(r"(/v1)?/responses|/openai(/v1)?/responses"), OpenAIResponses()),
+    (re.compile(r"(/v1)?/messages"), Anthropic()),
+    (
+        re.compile(
+            r"(?:/v1(?:alpha|beta1?)?(?:/projects/[^/]+/locations/[^/]+/publishers/google)?)?"
+            r"/(?:models|tunedModels)/[^/:]+:(?:generateContent|streamGenerateContent)"
+        ),
+        Google(),
+    ),
 )
 """The path of a POST request, and who answers it; the first row that matches the whole path decides."""
 

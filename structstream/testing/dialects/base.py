@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from structstream.errors import StructStreamError
+from structstream.sse import SSEDecoder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from structstream.events import ProviderEvent
 
-__all__ = ["AnswerForm", "BadQuestionError", "Question", "Reply", "WireDialect", "reply"]
+__all__ = ["AnswerForm", "BadQuestionError", "Question", "Reply", "WireDialect", "as_array", "reply"]
 
 AnswerForm = Literal["json", "tool", "text"]
 """Where the answer goes: JSON as text, a tool call's arguments, or free text."""
@@ -34,6 +35,8 @@ class Question:
         seed: the caller's seed; None for none.
         input_tokens: the length of the prompt, estimated.
         report_usage: whether the stream is to carry the tokens.
+        array: the stream is to be one JSON array instead of events.
+        in_pieces: the arguments of a tool call are to come value by value, in a dialect that else says them whole.
     """
 
     model: str
@@ -47,6 +50,8 @@ class Question:
     seed: int | None = None
     input_tokens: int = 0
     report_usage: bool = True
+    array: bool = False
+    in_pieces: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,10 @@ class WireDialect(Protocol):
     def read(self, body: Mapping[str, Any], path: str) -> Question:
         """Return what is asked.
 
+        Args:
+            body: of the request.
+            path: of the request, with its query.
+
         Raises:
             BadQuestionError: the provider would refuse it.
         """
@@ -114,3 +123,14 @@ class WireDialect(Protocol):
 def reply(status: int, content_type: str, body: bytes, *headers: tuple[str, str]) -> Reply:
     """Return a whole answer of one piece."""
     return Reply(status, (("content-type", content_type), *headers), (body,))
+
+
+def as_array(pieces: Sequence[bytes]) -> list[bytes]:
+    r"""Return an event stream as one JSON array of its data, element for event.
+
+    >>> as_array([b'data: {"a": 1}\n\n', b": nothing\n\n", b"data: {}\n\n"])
+    [b'[{"a": 1}', b',\r\n{}', b'\n]']
+    """
+    events = SSEDecoder()
+    texts = [event.data.encode() for piece in pieces for event in events.feed(piece)]
+    return [*((b",\r\n" if number else b"[") + text for number, text in enumerate(texts)), b"\n]" if texts else b"[]"]

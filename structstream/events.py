@@ -50,7 +50,10 @@ class ServerSentEvent:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The answer has begun. Empty strings where the provider names nothing."""
+    """The answer has begun; a later one without an id adds what was not known then.
+
+    Empty strings where the provider names nothing.
+    """
 
     response_id: str = ""
     model: str = ""

@@ -34,6 +34,7 @@ from .content import image_of, text_of
 from .failures import http_failure, stream_failure
 from .openai_items import OutputItems
 from .schema import instruction, model_schema
+from .thinking import with_thinking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -79,6 +80,7 @@ class OpenAIResponses:
     def encode(self, request: StreamingStructuredRequest[T], *, model: str, mode: ConcreteMode) -> HTTPRequest:
         """Return the POST for `request`; see `Provider.encode`."""
         spec = self.spec
+        request = with_thinking(request, spec)
         if request.stop:
             raise ConfigurationError(
                 f"{spec.name} cannot stop at a text: the Responses API has no such parameter; leave stop out, or ask "
@@ -213,12 +215,13 @@ class OpenAIResponsesDecoder:
             again (GET /responses/{id}, ``starting_after``); None where the provider numbers none.
     """
 
-    __slots__ = ("_ended", "_failed", "_id", "_items", "_provider", "_started", "sequence_number")
+    __slots__ = ("_ended", "_failed", "_id", "_items", "_provider", "_started", "_tier", "sequence_number")
 
     def __init__(self, provider: str) -> None:
         self._provider = provider
         self._items = OutputItems(provider)
         self._id: JSONValue = None
+        self._tier = ""
         self._started = self._failed = self._ended = False
         self.sequence_number: int | None = None
 
@@ -315,8 +318,8 @@ class OpenAIResponsesDecoder:
         if not self._started:
             self._started = True
             self._id = response.get("id")
-            keys = ("id", "model", "service_tier")
-            out.append(Started(*(word if isinstance(word := response.get(key), str) else "" for key in keys)))
+            self._tier = _word(response, "service_tier")
+            out.append(Started(_word(response, "id"), _word(response, "model"), self._tier))
         return response
 
     def _stopped(self, event: _Event, out: list[ProviderEvent]) -> _Event:
@@ -324,6 +327,9 @@ class OpenAIResponsesDecoder:
         if not self._items.told:
             for index, item in enumerate(self._items.objects(response.get("output"), "output")):
                 self._items.tell_item(self._items.at(index), item, out)
+        tier = _word(response, "service_tier")
+        if tier not in ("", self._tier):  # "auto" until it is decided
+            out.append(Started(service_tier=tier))
         return response
 
     def _completed(self, event: _Event, out: list[ProviderEvent]) -> None:
@@ -441,6 +447,11 @@ _PART_EVENTS: Mapping[str, _Row] = {
     "response.reasoning_text.done": ("reasoning_text", "content_index", "text", True),
     "response.function_call_arguments.delta": ("arguments", "content_index", "delta", False),
 }
+
+
+def _word(response: _Event, key: str) -> str:
+    word = response.get(key)
+    return word if isinstance(word, str) else ""
 
 
 def _usage_of(usage: _Event) -> Usage:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .partial import Step
     from .response import TokenLogprob, Usage
 
-__all__ = ["AnswerReader", "kind_of"]
+__all__ = ["AnswerReader", "Said", "kind_of"]
 
 T = TypeVar("T")
 

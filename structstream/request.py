@@ -92,6 +92,8 @@ class StreamingStructuredRequest(Generic[T]):
         temperature: 0 to 2; None for the provider's default.
         max_tokens: bound of the answer in tokens; None for the provider's.
         stop: texts at which the model stops; None for none.
+        thinking_budget: tokens that the model may think before it answers, or the nearest level where a provider
+            knows levels only; 0 asks it not to think; None leaves it to the provider.
         seed: for providers that can repeat themselves; None for none.
         timeouts: the deadlines, in seconds.
         max_retries: calls beyond the first that may be made for this request, 0 or more. Retries are not built yet:
@@ -124,6 +126,7 @@ class StreamingStructuredRequest(Generic[T]):
     max_tokens: int | None = None
     stop: str | Sequence[str] | None = None
     seed: int | None = None
+    thinking_budget: int | None = None
     timeouts: Timeouts = field(default_factory=Timeouts)
     max_retries: int = 2
     enable_streaming: bool = True
@@ -153,7 +156,17 @@ class StreamingStructuredRequest(Generic[T]):
         """
         decides = {
             name: getattr(self, name)
-            for name in ("model", "conversation", "mode", "temperature", "max_tokens", "stop", "seed", "extra")
+            for name in (
+                "model",
+                "conversation",
+                "mode",
+                "temperature",
+                "max_tokens",
+                "stop",
+                "seed",
+                "thinking_budget",
+                "extra",
+            )
         }
         model = self.response_model
         decides["type"] = f"{getattr(model, '__module__', '')}.{getattr(model, '__qualname__', '')} {model!r}"
@@ -198,6 +211,7 @@ _RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("temperature", "a number from 0 to 2 or None", lambda v: v is None or (_is_number(v) and 0 <= v <= 2)),
     ("max_tokens", "a positive integer or None", lambda v: v is None or _is_count(v, 1)),
     ("seed", "an integer or None", lambda v: v is None or _is_count(v, -(2**63))),
+    ("thinking_budget", "an integer, 0 or more, or None", lambda v: v is None or _is_count(v, 0)),
     ("timeouts", "a Timeouts(...)", lambda v: isinstance(v, Timeouts)),
     ("max_retries", "an integer, 0 or more", lambda v: _is_count(v, 0)),
     ("enable_streaming", "True or False", lambda v: isinstance(v, bool)),

@@ -53,7 +53,7 @@ _WORDS = ("errors", "request", "response", "events", "progress", "markers")
 _JSON_WORDS = ("jsongrammar", "jsonsink", "jsonstream", "jsonarray")
 _CORE = ("text", *_JSON_WORDS, "sse", "repair", "repair.*", "partial", "partial.*")
 # What dialects have in common; `arguments` writes the JSON text of a tool call that comes as values with their paths.
-_SHARED = tuple(f"providers.{name}" for name in ("base", "failures", "schema", "arguments", "content"))
+_SHARED = tuple(f"providers.{name}" for name in ("base", "failures", "schema", "arguments", "content", "thinking"))
 # A dialect in two files: the second belongs to the first alone.
 _PARTS = {
     "providers.anthropic": "providers.anthropic_request",

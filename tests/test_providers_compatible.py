@@ -42,7 +42,7 @@ def test_no_name_stands_twice() -> None:
 def test_over_responses_a_provider_differs_in_its_dialect_only(spec: ProviderSpec) -> None:
     chat = ROUTES[spec.name.removesuffix("-responses")]
     assert chat.dialect == "openai_chat"
-    assert replace(spec, name=chat.name, dialect=chat.dialect) == chat
+    assert replace(spec, name=chat.name, dialect=chat.dialect, thinking=chat.thinking) == chat
 
 
 def test_a_base_url_that_two_rows_share_is_chats_by_default() -> None:

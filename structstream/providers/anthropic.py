@@ -29,6 +29,7 @@ from structstream.response import Usage
 from .anthropic_request import body_of
 from .base import SurrogateHalves, count_of, parse_object, parse_object_with_halves
 from .failures import http_failure, stream_failure
+from .thinking import with_thinking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -83,6 +84,7 @@ class Anthropic:
         ``extra`` may hold ``thinking``: its budget is added to the default of ``max_tokens``. A seed is not sent: the
         dialect has none.
         """
+        request = with_thinking(request, self.spec)
         accept = "text/event-stream" if request.enable_streaming else "application/json"
         headers = {"content-type": "application/json", "accept": accept, "anthropic-version": _VERSION}
         headers |= {**dict(self.spec.headers), **{name.lower(): value for name, value in request.headers.items()}}

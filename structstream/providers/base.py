@@ -33,6 +33,7 @@ __all__ = [
     "ProviderSpec",
     "StrictFormName",
     "SurrogateHalves",
+    "ThinkingForm",
     "ToolChoice",
     "count_of",
     "logprobs_of",
@@ -50,6 +51,9 @@ MaxTokensField = Literal["max_tokens", "max_completion_tokens"]
 
 Auth = Literal["bearer", "x-api-key", "x-goog-api-key"]
 """How the key is sent: as ``Authorization: Bearer``, or alone in a header of that name."""
+
+ThinkingForm = Literal["reasoning_effort", "reasoning.effort", "reasoning.max_tokens", "thinking", "thinkingConfig"]
+"""How a provider is told how much a model may think; see `THINKING`."""
 
 ToolChoice = Literal["named", "required", "any"]
 """How a provider is told that the tool must be called: by its name, or by one of two words."""
@@ -85,6 +89,7 @@ class ProviderSpec:
         tool_choice: how the tool call is forced.
         max_tokens_field: how the bound of the answer is called.
         seed_field: how the seed is called.
+        thinking: how a thinking budget is said; None where it takes none.
         stream_usage: it wants ``stream_options`` to report the usage of a stream.
         headers: what its calls carry beside the key.
     """
@@ -104,6 +109,7 @@ class ProviderSpec:
     tool_choice: ToolChoice = "named"
     max_tokens_field: MaxTokensField = "max_tokens"
     seed_field: str = "seed"
+    thinking: ThinkingForm | None = None
     stream_usage: bool = True
     headers: Sequence[tuple[str, str]] = ()
 

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from .base import ProviderSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from .base import ThinkingForm
 
 __all__ = ["COMPATIBLE", "RESPONSES"]
 
@@ -27,6 +29,7 @@ _CLAUDE_BEFORE_SCHEMAS = r"claude-(?:instant|4-[a-z]|[23](?:$|\D)|[a-z]+-4(?:$|-
 COMPATIBLE: Sequence[ProviderSpec] = (
     ProviderSpec(
         name="openai",
+        thinking="reasoning_effort",
         base_url="https://api.openai.com/v1",
         base_url_env="OPENAI_BASE_URL",
         key_env=("OPENAI_API_KEY",),
@@ -37,6 +40,7 @@ COMPATIBLE: Sequence[ProviderSpec] = (
     # platform.claude.com, "Structured outputs": Claude 4.5 and later.
     ProviderSpec(
         name="anthropic",
+        thinking="thinking",
         dialect="anthropic",
         base_url="https://api.anthropic.com",
         base_url_env="ANTHROPIC_BASE_URL",
@@ -48,6 +52,7 @@ COMPATIBLE: Sequence[ProviderSpec] = (
     # ai.google.dev/gemini-api/docs/structured-output. Models before 2.0 know nothing of JSON Schema proper.
     ProviderSpec(
         name="google",
+        thinking="thinkingConfig",
         dialect="google",
         base_url="https://generativelanguage.googleapis.com",
         base_url_env=("GEMINI_BASE_URL", "GOOGLE_GEMINI_BASE_URL"),
@@ -59,6 +64,7 @@ COMPATIBLE: Sequence[ProviderSpec] = (
     # The caller's own client knows deployment, API version and the way to sign; the model is the deployment's name.
     ProviderSpec(
         name="azure",
+        thinking="reasoning_effort",
         base_url_env="AZURE_OPENAI_ENDPOINT",
         key_env=("AZURE_OPENAI_API_KEY",),
         strict_tools=True,
@@ -67,6 +73,7 @@ COMPATIBLE: Sequence[ProviderSpec] = (
     # The simulated provider of structstream.testing; it takes any schema and wants no key.
     ProviderSpec(
         name="simulated",
+        thinking="reasoning_effort",
         base_url_env="STRUCTSTREAM_SIMULATED_BASE_URL",
         needs_key=False,
         any_schema=True,
@@ -75,6 +82,7 @@ COMPATIBLE: Sequence[ProviderSpec] = (
     ),
     ProviderSpec(
         name="openrouter",
+        thinking="reasoning.max_tokens",
         base_url="https://openrouter.ai/api/v1",
         base_url_env="OPENROUTER_BASE_URL",
         key_env=("OPENROUTER_API_KEY",),
@@ -191,8 +199,14 @@ _OVER_RESPONSES = frozenset(
     {"openai", "azure", "simulated", "openrouter", "groq", "deepseek", "xai", "vllm", "ollama", "lmstudio"}
 )
 
+# The same thought, said in the words of that API.
+_THINKING: Mapping[ThinkingForm | None, ThinkingForm] = {
+    "reasoning_effort": "reasoning.effort",
+    "reasoning.max_tokens": "reasoning.max_tokens",
+}
+
 RESPONSES: Sequence[ProviderSpec] = tuple(
-    replace(spec, name=f"{spec.name}-responses", dialect="openai_responses")
+    replace(spec, name=f"{spec.name}-responses", dialect="openai_responses", thinking=_THINKING.get(spec.thinking))
     for spec in COMPATIBLE
     if spec.name in _OVER_RESPONSES
 )

@@ -32,6 +32,7 @@ from .arguments import ArgumentWriter, parse_path
 from .base import parse_object
 from .failures import http_failure, stream_failure
 from .google_request import body_of, path_of
+from .thinking import with_thinking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -101,6 +102,7 @@ class Google:
         In ``extra`` objects are joined with ours, so that ``{"generationConfig": {"thinkingConfig": {...}}}`` adds to
         what is there.
         """
+        request = with_thinking(request, self.spec)
         accept = "text/event-stream" if request.enable_streaming else "application/json"
         headers = {"content-type": "application/json", "accept": accept, **dict(self.spec.headers)}
         headers.update({name.lower(): value for name, value in request.headers.items()})

@@ -30,6 +30,7 @@ from structstream.response import Usage
 from .base import SurrogateHalves, count_of, logprobs_of, parse_object, parse_object_with_halves
 from .failures import http_failure, stream_failure
 from .schema import instruction, model_schema
+from .thinking import with_thinking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -87,6 +88,7 @@ class OpenAIChat:
     def encode(self, request: StreamingStructuredRequest[T], *, model: str, mode: ConcreteMode) -> HTTPRequest:
         """Return the POST for `request`; see `Provider.encode`."""
         spec = self.spec
+        request = with_thinking(request, spec)
         schema = model_schema(request.response_model)
         body: dict[str, JSONValue] = {"model": model, "messages": [dict(message) for message in request.conversation]}
         _MODES[mode](spec, schema, body)

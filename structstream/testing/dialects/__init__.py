@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from .google import Google
 from .anthropic import Anthropic
+from .google import Google
 from .openai_chat import OpenAIChat
 from .openai_responses import OpenAIResponses
 

@@ -112,22 +112,35 @@ class Anthropic:
 
 def _check(body: Mapping[str, Any]) -> None:
     messages, most = body.get("messages"), body.get("max_tokens")
-    thinking = body.get("thinking") if isinstance(body.get("thinking"), dict) else {}
-    choice = body.get("tool_choice") if isinstance(body.get("tool_choice"), dict) else {}
+    forced = _dict(body, "tool_choice").get("type") in ("tool", "any")
+    thinking = _dict(body, "thinking")
     thinks = thinking.get("type") == "enabled"
     temperature = body.get("temperature")
-    roles = [each.get("role") if isinstance(each, dict) else None for each in messages or ()]
+    most = most if isinstance(most, int) else 0
+    roles = (
+        [each.get("role") if isinstance(each, dict) else None for each in messages]
+        if isinstance(messages, list)
+        else []
+    )
     rules = (
         ("model", "Field required", isinstance(body.get("model"), str)),
         ("max_tokens", "Field required", "max_tokens" in body),
-        ("max_tokens", "Input should be greater than or equal to 1", isinstance(most, int) and most >= 1),
-        ("messages", "at least one message is required", isinstance(messages, list) and bool(messages)),
-        ("messages", 'Unexpected role: the roles are "user" and "assistant"', set(roles) <= {"user", "assistant"}),
-        ("temperature", "range: 0..1", temperature is None or 0 <= temperature <= 1),
+        ("max_tokens", "Input should be greater than or equal to 1", most >= 1),
+        ("messages", "at least one message is required", bool(roles)),
+        (
+            "messages",
+            'Unexpected role: the roles are "user" and "assistant"',
+            all(role in ("user", "assistant") for role in roles),
+        ),
+        (
+            "temperature",
+            "range: 0..1",
+            temperature is None or (isinstance(temperature, int | float) and 0 <= temperature <= 1),
+        ),
         (
             "tool_choice",
             "Thinking may not be enabled when tool_choice forces tool use.",
-            not thinks or choice.get("type") not in ("tool", "any"),
+            not (thinks and forced),
         ),
         (
             "max_tokens",
@@ -141,9 +154,13 @@ def _check(body: Mapping[str, Any]) -> None:
             raise BadQuestionError(problem, param=name)
 
 
+def _dict(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = body.get(name)
+    return value if isinstance(value, dict) else {}
+
+
 def _form(body: Mapping[str, Any], texts: Sequence[str]) -> _JSON:
-    config = body.get("output_config")
-    wanted = config.get("format") if isinstance(config, dict) else None
+    wanted = _dict(body, "output_config").get("format")
     if called := _tool(body, formatted=wanted is not None):
         return called
     if wanted is not None:
@@ -249,7 +266,7 @@ class _Writer:
         self.payloads.append({"type": kind, **more})
 
     def started(self, event: Started) -> None:
-        usage = {"input_tokens": self.question.input_tokens, "cache_creation_input_tokens": 0}
+        usage: _JSON = {"input_tokens": self.question.input_tokens, "cache_creation_input_tokens": 0}
         usage |= {"cache_read_input_tokens": 0, "output_tokens": 1, "service_tier": event.service_tier or "standard"}
         message = {"id": event.response_id, "type": "message", "role": "assistant", "model": event.model, "content": []}
         self.put("message_start", message=message | {"stop_reason": None, "stop_sequence": None, "usage": usage})
@@ -307,7 +324,7 @@ class _Writer:
         self.close()
         reason = _STOPS.get(finish.reason, "tool_use" if self.calls else "end_turn")
         details = {"type": "refusal", "category": None, "explanation": self.refusal or None}
-        delta = {"stop_reason": finish.raw or reason, "stop_sequence": None}
+        delta: _JSON = {"stop_reason": finish.raw or reason, "stop_sequence": None}
         delta |= {"stop_details": details} if reason == "refusal" else {}
         self.put("message_delta", delta=delta, usage=self.usage or {"output_tokens": 1})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -24,19 +25,33 @@ from structstream.events import (
     ToolDelta,
     UsageReported,
 )
-from structstream.providers import ConcreteMode, route
+from structstream.providers import ROUTES, ConcreteMode, route
 from structstream.request import StreamingStructuredRequest
-from structstream.response import Usage
+from structstream.response import OutcomeKind, Usage
+from structstream.service import StructuredLLMService
 from structstream.sse import SSEDecoder
 from structstream.testing import (
     FAULTS,
+    Fault,
     Script,
     SimulatedProvider,
     content_filter,
+    cut_at_byte,
+    duplicate_finish,
+    empty_stream,
+    html_200,
     in_band_error,
     length,
+    malformed_chunk,
+    no_finish,
+    no_tool_call,
+    plain_json_200,
     refusal,
+    reset_at_byte,
     status,
+    text_after_json,
+    two_tool_calls,
+    unknown_events,
 )
 from structstream.testing.dialects import dialect_for
 from structstream.testing.dialects.base import BadQuestionError, Question, WireDialect
@@ -359,3 +374,80 @@ async def test_every_fault_strikes_in_this_dialect_too(name: str) -> None:
         record = await running.wait_for_end()
         assert record.fault is not None
         assert (record.fault.name, record.status) == (name, 200)
+
+
+# the whole way, through the service
+
+
+def service_at(provider: SimulatedProvider) -> StructuredLLMService:
+    row = replace(ROUTES["anthropic"], base_url=provider.base_url.removesuffix("/v1"), base_url_env="")
+    return StructuredLLMService(providers={**ROUTES, "anthropic": row}, api_keys={"anthropic": "secret-key"})
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("streams", [True, False])
+@pytest.mark.parametrize("mode", ["native", "tool", "prompted"])
+async def test_the_service_gets_an_object_in_every_mode(mode: ConcreteMode, streams: bool) -> None:
+    request = StreamingStructuredRequest(
+        response_model=Person,
+        model="claude-haiku-4-5",
+        prompt="Who?",
+        mode=mode,
+        enable_streaming=streams,
+        cadence="delta",
+    )
+    script = Script(thinking="Let me think.", delta_size=3)
+    async with (
+        SimulatedProvider(seed=3, script=script, api_key="secret-key") as running,
+        service_at(running) as service,
+    ):
+        steps = [step async for step in service.route_structured_streaming(request)]
+        sent = running.requests[0]
+    outcome = steps[-1].outcome
+    assert outcome is not None
+    assert (outcome.kind, outcome.thinking) == (OutcomeKind.COMPLETE, "Let me think.")
+    assert outcome.result == Person.model_validate_json(sent.documents[0])
+    assert outcome.attempts[0].request_id == "req_simulated_0"
+    assert outcome.usage is not None
+    assert outcome.usage.output_tokens > 0
+    assert (len(steps) > 2) == streams
+    assert sent.headers["x-api-key"] == "[redacted]"
+    assert "authorization" not in sent.headers
+    assert sent.path == PATH
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        (length(4), OutcomeKind.TRUNCATED),
+        (refusal("No."), OutcomeKind.REFUSED),
+        (content_filter(1), OutcomeKind.REFUSED),
+        (in_band_error(1, "boom", "overloaded_error"), OutcomeKind.PROVIDER_ERROR),
+        (no_finish(), OutcomeKind.INCOMPLETE),
+        (empty_stream(), OutcomeKind.INCOMPLETE),
+        (malformed_chunk(), OutcomeKind.PROVIDER_ERROR),
+        (unknown_events(1), OutcomeKind.COMPLETE),
+        (duplicate_finish(), OutcomeKind.COMPLETE),
+        (two_tool_calls(), OutcomeKind.COMPLETE),
+        (no_tool_call(), OutcomeKind.INVALID),
+        (text_after_json(), OutcomeKind.INVALID),
+        (html_200(), OutcomeKind.PROVIDER_ERROR),
+        (plain_json_200(), OutcomeKind.PROVIDER_ERROR),
+        (cut_at_byte(900), OutcomeKind.INCOMPLETE),
+        (reset_at_byte(900), OutcomeKind.INCOMPLETE),
+        (status(529), OutcomeKind.PROVIDER_ERROR),
+        (status(401), OutcomeKind.PROVIDER_ERROR),
+    ],
+    ids=str,
+)
+async def test_each_fault_has_its_outcome(fault: Fault, kind: OutcomeKind) -> None:
+    request = StreamingStructuredRequest(
+        response_model=Person, model="claude-haiku-4-5", prompt="Who?", mode="tool", max_retries=0
+    )
+    async with SimulatedProvider(seed=3, faults=[fault]) as running, service_at(running) as service:
+        steps = [step async for step in service.route_structured_streaming(request)]
+    outcome = steps[-1].outcome
+    assert outcome is not None
+    assert outcome.kind == kind, outcome
+    assert "secret-key" not in repr(outcome)

@@ -38,7 +38,21 @@ from pydantic import (
 )
 from typing_extensions import TypedDict
 
-__all__ = ["Case", "Members", "Raw", "Tree", "cases", "cuts", "write"]
+__all__ = [
+    "Branch",
+    "Case",
+    "Cat",
+    "Checked",
+    "Dog",
+    "Members",
+    "Movie",
+    "Point",
+    "Raw",
+    "Tree",
+    "cases",
+    "cuts",
+    "write",
+]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -126,11 +126,18 @@ ROWS = [
     Row("tool call with prose", [text("Let me see."), *CALL, STOP], K.COMPLETE, options={"tool": True}),
     Row("text where a tool call was due", [*FELIX, STOP], K.COMPLETE, options={"tool": True}),
     Row("tool call beside the text", [tool("{}", name="x"), *FELIX, STOP], K.COMPLETE),
-    Row("another choice", [*FELIX, chunk({"content": "{"}, index=1), chunk(finish="length", index=1), STOP], K.COMPLETE),
+    Row(
+        "another choice", [*FELIX, chunk({"content": "{"}, index=1), chunk(finish="length", index=1), STOP], K.COMPLETE
+    ),
     Row("thinking", [chunk({"reasoning_content": "Hm."}), *FELIX, STOP], K.COMPLETE),
     Row("comments and blank lines", [b": wait\n\n\r\n", *FELIX, b": wait\n\n", STOP], K.COMPLETE),
     Row("unknown events", [b"event: ping\ndata: {}\n\n", *FELIX, STOP], K.COMPLETE),
-    Row("lenient", [text("Here you are:\n```json\n"), *FELIX, text("\n```"), STOP], K.COMPLETE, options={"lenient": True}),
+    Row(
+        "lenient",
+        [text("Here you are:\n```json\n"), *FELIX, text("\n```"), STOP],
+        K.COMPLETE,
+        options={"lenient": True},
+    ),
     Row("wrapped", [text('{"result": '), *FELIX, text("}"), STOP], K.COMPLETE, options={"wrap_key": "result"}),
     Row("white space after", [*FELIX, text(" \n"), STOP], K.COMPLETE),
     Row("length", [FELIX[0], chunk(finish="length"), USAGE, DONE], K.TRUNCATED, TruncatedError, saved=HALF),
@@ -141,21 +148,69 @@ ROWS = [
     Row("nothing at all", [], K.INCOMPLETE, IncompleteError),
     Row("half, and the mark of the end", [FELIX[0], DONE], K.INCOMPLETE, IncompleteError, saved=HALF),
     Row("stop, but half", [FELIX[0], STOP], K.INVALID, InvalidOutputError, saved=HALF, says="the rest of the string"),
-    Row("refused", [chunk({"refusal": "I can"}), chunk({"refusal": "not."}), STOP], K.REFUSED, RefusedError, says="I cannot."),
+    Row(
+        "refused",
+        [chunk({"refusal": "I can"}), chunk({"refusal": "not."}), STOP],
+        K.REFUSED,
+        RefusedError,
+        says="I cannot.",
+    ),
     Row("refused in the middle", [FELIX[0], chunk({"refusal": "No."}), STOP], K.REFUSED, RefusedError, saved=HALF),
     Row("filtered", [FELIX[0], chunk(finish="content_filter")], K.FILTERED, FilteredError, saved=HALF),
     Row("filtered after all", [*FELIX, chunk(finish="content_filter")], K.FILTERED, FilteredError, saved=WHOLE),
-    Row("not JSON", [text('{"name": Felix}'), STOP], K.INVALID, InvalidOutputError, saved="Partial[Pet]()", says="a value"),
+    Row(
+        "not JSON",
+        [text('{"name": Felix}'), STOP],
+        K.INVALID,
+        InvalidOutputError,
+        saved="Partial[Pet]()",
+        says="a value",
+    ),
     Row("prose", [text("I am sorry."), STOP], K.INVALID, InvalidOutputError, says="found 'I'"),
     Row("an empty answer", [STOP, DONE], K.INVALID, InvalidOutputError, says="empty"),
     Row("no tool call", [text("Hello."), STOP], K.INVALID, InvalidOutputError, {"tool": True}, says="text instead"),
-    Row("text after the JSON", [*FELIX, text(" Bye."), STOP], K.INVALID, InvalidOutputError, saved=WHOLE, says="end of the text"),
-    Row("a wrong type", [text('{"name": "Fe", "legs": "x"'), text("}"), STOP], K.INVALID, InvalidOutputError, saved=HALF, says="at legs"),
-    Row("a wrong type, patiently", [text('{"name": "Fe", "legs": "x"}'), STOP], K.INVALID, InvalidOutputError, {"fail_fast": False}, saved=HALF),
-    Row("a bound", [*FELIX, STOP], K.INVALID, InvalidOutputError, {"limits": LIMIT}, saved="Partial[Pet](name='Feli')", says="max_string_length=4"),
-    Row("an error in the stream", [FELIX[0], event({"error": {"message": "overloaded", "code": 503}})], K.PROVIDER_ERROR, ProviderError, saved=HALF),
+    Row(
+        "text after the JSON",
+        [*FELIX, text(" Bye."), STOP],
+        K.INVALID,
+        InvalidOutputError,
+        saved=WHOLE,
+        says="end of the text",
+    ),
+    Row(
+        "a wrong type",
+        [text('{"name": "Fe", "legs": "x"'), text("}"), STOP],
+        K.INVALID,
+        InvalidOutputError,
+        saved=HALF,
+        says="at legs",
+    ),
+    Row(
+        "a wrong type, patiently",
+        [text('{"name": "Fe", "legs": "x"}'), STOP],
+        K.INVALID,
+        InvalidOutputError,
+        {"fail_fast": False},
+        saved=HALF,
+    ),
+    Row(
+        "a bound",
+        [*FELIX, STOP],
+        K.INVALID,
+        InvalidOutputError,
+        {"limits": LIMIT},
+        saved="Partial[Pet](name='Feli')",
+        says="max_string_length=4",
+    ),
+    Row(
+        "an error in the stream",
+        [FELIX[0], event({"error": {"message": "overloaded", "code": 503}})],
+        K.PROVIDER_ERROR,
+        ProviderError,
+        saved=HALF,
+    ),
     Row("a chunk that is no JSON", [FELIX[0], b"data: {oops\n\n"], K.PROVIDER_ERROR, ProtocolError, saved=HALF),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
@@ -169,9 +224,7 @@ def test_each_way_to_end_has_its_outcome_at_every_cut(row: Row) -> None:
     if outcome.error is not None:
         assert row.says in str(outcome.error)
         assert outcome.error.outcome is outcome
-        assert (
-            repr(outcome.last_partial).replace("(name='Felix é😀', legs=4)", "(name='Felix é😀' legs=4)") == row.saved
-        )
+        assert repr(outcome.last_partial) == row.saved
     told = facts(outcome)
     for pieces in every_cut(body, limit=150):
         assert facts(decode(pieces, **row.options)[1]) == told
@@ -285,7 +338,7 @@ def test_a_recorded_answer_gives_the_object_of_its_whole_text(part: int) -> None
     assert CORPUS is not None
     for file, is_tool in _recordings()[part::8]:
         body = (CORPUS / file).read_bytes()
-        steps, outcome = decode([body], response_model=JsonValue, tool=is_tool)
+        _, outcome = decode([body], response_model=JsonValue, tool=is_tool)
         if outcome.kind is not OutcomeKind.COMPLETE:
             assert outcome.kind in (OutcomeKind.TRUNCATED, OutcomeKind.INCOMPLETE, OutcomeKind.INVALID), file
             continue

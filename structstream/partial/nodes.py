@@ -72,12 +72,12 @@ class Node:
         return pos if self.names is None else self.names[pos]
 
     def entry(self, name: object, length: int) -> int | None:
-        """Which entry `name` is among the first `length` and the one behind them; None where it is not there."""
+        """Which entry `name` is among the first `length`; None where it is not there."""
         pos = self.where.get(name)
-        if pos is None or pos <= length:
+        if pos is None or pos < length:
             return pos
         if self.repeated and self.names is not None:
-            return next((pos for pos in range(length, -1, -1) if self.names[pos] == name), None)
+            return next((pos for pos in range(length - 1, -1, -1) if self.names[pos] == name), None)
         return None
 
     def path_of(self, pos: int) -> list[str | int]:

@@ -88,7 +88,7 @@ class View:
 
     def _find(self, name: object) -> int | None:
         """Which entry `name` is; None where it is not there."""
-        return self._node.entry(name, self._closed)
+        return self._node.entry(name, self._closed + self._has_open)
 
     def _shape(self, pos: int) -> Shape:
         node = self._node

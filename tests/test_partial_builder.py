@@ -1,0 +1,150 @@
+"""The work per delta and the memory do not depend on how much came before (law 8), and early judgement is right."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from structstream.errors import InvalidOutputError
+from structstream.jsonstream import JSONStream
+from structstream.partial import ListView, MappingView, Partial, PartialParser
+from structstream.partial.builder import UNBOUNDED, Builder, as_invalid
+from structstream.partial.schema import shape_of
+from structstream.text import TextBuffer
+from tests.test_type_zoo import Animal, Dog
+
+
+class Record(BaseModel):
+    id: int
+    name: str
+    tags: list[str]
+
+
+class Deep(BaseModel):
+    inner: Deep | None = None
+    text: str = ""
+
+
+def _deep(levels: int) -> str:
+    return '{"inner":' * levels + '{"text":"' + "x" * levels + '"}' + "}" * levels
+
+
+# Any: types, here and below
+SHAPES: dict[str, tuple[Any, Any]] = {
+    "list of records": (
+        list[Record],
+        lambda n: json.dumps([{"id": i, "name": f"n{i}", "tags": ["a", "b"]} for i in range(n)]),
+    ),
+    "list of small items": (list[int], lambda n: json.dumps(list(range(n * 10)))),
+    "mapping of many keys": (dict[str, int], lambda n: json.dumps({f"key{i}": i for i in range(n)})),
+    "one long string": (dict[str, str], lambda n: json.dumps({"text": "word " * n * 10})),
+    "anything": (Any, lambda n: json.dumps({"items": [{"a": [i], "b": None} for i in range(n)]})),
+}
+
+
+def newest(value: Any) -> Any:
+    """Look at the newest value, as deep as it stands."""
+    while isinstance(value, Partial | ListView | MappingView):
+        if isinstance(value, ListView):
+            value = value[-1] if len(value) else None
+        elif isinstance(value, MappingView):
+            value = None
+        else:
+            value = value.model_dump(exclude_unset=True)
+    return value
+
+
+def work_of(kind: Any, text: str, size: int, *, look: bool) -> int:
+    """Characters scanned, and nodes and values touched, for a text in pieces of `size`."""
+    parser: PartialParser[Any] = PartialParser(kind)
+    for at in range(0, len(text), size):
+        moment = parser.step(text[at : at + size])
+        if look:
+            newest(moment.snapshot)
+    parser.finish()
+    return parser._reader.scanned + parser._builder.work
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_work_grows_as_the_text_does(name: str) -> None:
+    kind, make = SHAPES[name]
+    small, large = make(250), make(2000)
+    for size in (4, 4096):
+        work = [work_of(kind, text, size, look=False) / len(text) for text in (small, large)]
+        assert work[1] <= 1.15 * work[0]
+        assert work[1] <= 3
+
+
+def test_a_look_at_the_newest_value_touches_the_open_path_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = 0
+    at = ListView._at
+
+    def counted(view: ListView, pos: int) -> Any:
+        nonlocal looks
+        looks += 1
+        return at(view, pos)
+
+    monkeypatch.setattr(ListView, "_at", counted)
+    text = json.dumps(list(range(5000)))
+    work_of(list[int], text, 4, look=True)
+    assert looks <= len(text) / 4 + 1
+
+
+def test_a_hundred_levels_cost_as_much_as_their_text_and_their_depth() -> None:
+    work = {levels: work_of(Deep, _deep(levels), 4, look=False) / len(_deep(levels)) for levels in (25, 100)}
+    assert work[100] <= 1.3 * work[25]
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_memory_is_a_small_multiple_of_the_text(name: str) -> None:
+    kind, make = SHAPES[name]
+    text = make(1000)
+    shape_of(kind)
+    pieces = [text[at : at + 16] for at in range(0, len(text), 16)]
+    parser: PartialParser[Any] = PartialParser(kind)
+    tracemalloc.start()
+    try:
+        for piece in pieces:
+            newest(parser.step(piece).snapshot)
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held <= 60 * len(text)
+    assert peak <= 80 * len(text)
+
+
+def test_a_closed_string_is_not_judged_twice_and_a_piece_is_not_kept_twice() -> None:
+    builder = Builder(shape_of(dict[str, str]), TextBuffer())
+    stream = JSONStream(builder)
+    for char in '{"a": "xyz':
+        stream.feed(char)
+    assert builder.text is not None
+    assert builder.text.buffer.text() == "xyz"
+    before = builder.work
+    stream.feed("x" * 50)
+    assert builder.work == before
+
+
+def test_a_replayed_choice_keeps_its_places() -> None:
+    tagged = '[{"name": "a\\u0041", "deep": {"list": [1, 2]}, "kind": "dog", "last": 1}]'
+    parser = PartialParser(list[Animal])
+    for char in tagged:
+        parser.step(char)
+    assert parser.finish() == [Dog(kind="dog", name="aA")]
+    assert list(parser.completed()) == ["[0].name", "[0].kind", "[0]", ""]
+
+
+@pytest.mark.parametrize("raised", [KeyError("x"), RuntimeError("x"), ZeroDivisionError()])
+def test_whatever_a_validator_raises_is_told_where_it_was(raised: Exception) -> None:
+    error = as_invalid(raised, ["a", 0], "1", 0)
+    assert isinstance(error, InvalidOutputError)
+    assert error.path == "a[0]"
+    assert type(raised).__name__ in str(error)
+
+
+def test_a_replay_has_no_bounds() -> None:
+    assert UNBOUNDED.max_depth > 10**9

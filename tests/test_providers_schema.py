@@ -453,3 +453,48 @@ def test_what_anthropics_form_cannot_say_is_named(response_model: object, reason
     found = model_schema(response_model, "anthropic")
     assert (found.strict, found.reason) == (None, reason)
     assert model_schema(response_model).reason in ("", reason)
+
+
+# What Gemini takes (GenerationConfig.responseJsonSchema)
+
+
+class Leaf(BaseModel):
+    leaves: list[Leaf] = []
+    size: float = Field(gt=0, le=9, multiple_of=0.5)
+
+
+class Rooted(BaseModel):
+    roots: list[Rooted]
+
+
+class Loose(BaseModel):
+    kind: Literal["loose"]
+    pair: tuple[int, str]
+    counts: dict[str, int]
+    code: str = Field("a", pattern="[a-z]+", max_length=3, description="short")
+    link: Path
+
+
+def test_google_takes_tuples_mappings_and_properties_that_may_be_missing() -> None:
+    schema = model_schema(Loose, "google").strict
+    assert schema is not None
+    properties = schema["properties"]
+    assert schema["required"] == ["kind", "pair", "counts", "link"]
+    assert "additionalProperties" not in schema
+    assert (properties["kind"]["enum"], "const" in properties["kind"]) == (["loose"], False)
+    assert [item["type"] for item in properties["pair"]["prefixItems"]] == ["integer", "string"]
+    assert properties["counts"]["additionalProperties"] == {"type": "integer"}
+    assert properties["code"]["description"] == "short (maxLength=3, pattern=[a-z]+)"
+    assert properties["link"]["format"] == "path"
+
+
+def test_google_takes_a_type_within_itself_where_it_may_be_missing() -> None:
+    leaf = model_schema(Leaf, "google").strict
+    assert leaf is not None
+    assert leaf["properties"]["leaves"]["items"] == {"$ref": "#/$defs/Leaf"}
+    assert leaf["properties"]["size"]["description"] == "(exclusiveMinimum=0, multipleOf=0.5)"
+    assert leaf["properties"]["size"]["maximum"] == 9
+    rooted = model_schema(Rooted, "google")
+    assert (rooted.strict, rooted.reason) == (None, "a type that stands within itself, Rooted")
+    assert model_schema(dict[str, Rooted], "google").strict is None
+    assert "any type" in model_schema(list[Any], "google").reason

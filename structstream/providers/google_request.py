@@ -7,7 +7,7 @@ from mimetypes import guess_type
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote, urlsplit
 
-from structstream.errors import ConfigurationError
+from structstream.errors import ConfigurationError, ProtocolError
 
 from .base import parse_object
 from .content import image_of, text_of
@@ -160,7 +160,10 @@ def _calls(message: Message, names: dict[str, str]) -> list[_Body]:
     for call in message.get("tool_calls") or ():
         function = call["function"]
         names[call.get("id", "")] = function["name"]
-        arguments = parse_object(function.get("arguments") or "{}", "messages")
+        try:
+            arguments = parse_object(function.get("arguments") or "{}", "messages")
+        except ProtocolError as problem:
+            raise ConfigurationError(f"the arguments of an earlier tool call are no JSON object: {problem}") from None
         parts.append({"functionCall": {"name": function["name"], "args": arguments}})
     return parts
 

@@ -502,6 +502,7 @@ def test_an_error_event_keeps_the_request_id() -> None:
     [
         ServerSentEvent('{"type": "ping"}', "ping"),
         ServerSentEvent("not JSON", "ping"),
+        ServerSentEvent('{"half', "unheard_of"),
         ServerSentEvent("", "ping"),
         ServerSentEvent('{"type": "vertex_event", "text": "x"}', "vertex_event"),
         ServerSentEvent('{"object": "other", "choices": []}'),

@@ -143,13 +143,13 @@ class AnthropicDecoder:
         data, name = event.data, event.event
         if name == "message" and data.startswith("[DONE]"):  # relays of other dialects add it
             return [StreamEnd()]
-        if name not in _EVENTS and name != "message" and not data.startswith("{"):
-            return []
         try:
             value = self._parsed(data) if data and not data.isspace() else {}
         except ProtocolError:
             if name == "error":
                 return [Failed(stream_failure(self._provider, data))]
+            if name not in _EVENTS and name != "message":
+                return []
             raise
         out: list[ProviderEvent] = []
         handler = _EVENTS.get(_word(value.get("type"))) or _EVENTS.get(name)

@@ -45,8 +45,9 @@ class SimulatedProvider:
 
     It listens on loopback while its ``async with`` block runs. It makes seeded, plausible data for the JSON schema that
     a request carries (response format, forced tool, or the first schema in the messages), or says what it is told to;
-    paced, or as fast as the client reads. Spoken is OpenAI's chat dialect: ``POST /v1/chat/completions`` streamed and
-    whole, ``GET /v1/models``. A request's own fault may stand in its header ``x-simulate: cut_at_byte(100)``.
+    paced, or as fast as the client reads. It speaks every dialect of `dialects.DIALECTS`, streamed and whole, on the
+    paths of the real providers, and ``GET /v1/models``; clients of Anthropic and Google want the base URL without its
+    ``/v1``. A request's own fault may stand in its header ``x-simulate: cut_at_byte(100)``.
 
     Args:
         seed: decides the data; the same seed and the same requests in the same order give the same bytes.

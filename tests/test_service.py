@@ -192,6 +192,9 @@ ROUTED: list[tuple[str, str, str, str]] = [
     ("http://gpu-box:8000/v1", "vllm/meta-llama/Llama-3", "vllm", "meta-llama/Llama-3"),
     ("http://gpu-box:8000/v1", "meta-llama/Llama-3", "openai", "meta-llama/Llama-3"),
     ("http://gpu-box:8000/v1", "llama3", "openai", "llama3"),
+    # It sends its key as OpenAI does: behind it is none of the dialects that want it elsewhere.
+    ("http://gateway:4000/v1", "google/gemini-2.5-flash", "openai", "google/gemini-2.5-flash"),
+    ("https://generativelanguage.googleapis.com/v1beta/openai", "gemini-2.5-flash", "openai", "gemini-2.5-flash"),
 ]
 
 

@@ -35,7 +35,7 @@ from structstream.response import OutcomeKind, Usage
 from structstream.sse import SSEDecoder
 from tests.answers import Answer, assert_same, is_json
 from tests.chunking import cut_at, every_cut
-from tests.corpus import CORPUS, needs_corpus
+from tests.corpus import CORPUS, count_bodies, needs_corpus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -181,6 +181,7 @@ def test_every_recorded_stream_says_what_its_tags_say() -> None:
         )
         counts["cached input"] += bool(answer.usage and answer.usage.cached_input_tokens)
         counts["reasoning tokens"] += bool(answer.usage and answer.usage.reasoning_tokens)
+    count_bodies("anthropic", "sse", counts)
     assert counts == {
         "anthropic": 231,
         "tools": 72,
@@ -265,6 +266,7 @@ def test_recorded_chunks_without_framing_are_read_too() -> None:
         counts["tool calls"] += sum(len(answer.arguments) for answer in answers)
         counts["refusals"] += sum("refusal" in answer.finishes for answer in answers)
         counts["begun again"] += sum(len(answer.started) > 1 for answer in answers)
+    count_bodies("anthropic", "chunks", counts)
     assert counts == {"files": 31, "answers": 51, "tool calls": 26, "refusals": 1, "begun again": 1}
 
 
@@ -704,6 +706,37 @@ def test_an_error_in_place_of_a_whole_answer() -> None:
     body = b'{"type": "error", "error": {"type": "overloaded_error", "message": "m"}}'
     events = Anthropic(ROUTES["anthropic"]).whole(body)
     assert [type(event) for event in events] == [Failed, StreamEnd]
+
+
+@needs_corpus
+def test_every_recorded_error_is_told_with_its_facts() -> None:
+    assert CORPUS is not None
+    counts: Counter[str] = Counter()
+    folders = ((CORPUS / "errors" / "anthropic").glob("*.json"), (CORPUS / "errors" / "_reported").glob("anthropic*"))
+    for file in sorted(file for folder in folders for file in folder):
+        about = json.loads(file.read_bytes())
+        headers, body = about["headers"] or {}, json.dumps(about["body"]).encode() if about["body"] else b""
+        if (about["status"] or 200) == 200:
+            counts["inside a stream" if body else "headers alone"] += 1
+            assert not body or [type(event) for event in said(about["body"])] == [Failed]
+            continue
+        found = Anthropic(ROUTES["anthropic"]).error(about["status"], headers, body)
+        assert found.provider == "anthropic"
+        assert found.request_id == (headers.get("request-id") or (about["body"] or {}).get("request_id")), file.name
+        hint = headers.get("x-should-retry")
+        assert found.retryable == (about["status"] in (429, 500, 529) if hint is None else hint == "true"), file.name
+        counts[type(found).__name__] += 1
+    count_bodies("anthropic", "errors", counts)
+    assert counts == {
+        "BadRequestError": 2,
+        "AuthenticationError": 1,
+        "NotFoundError": 4,
+        "RateLimitedError": 2,
+        "ServerError": 1,
+        "OverloadedError": 1,
+        "inside a stream": 2,
+        "headers alone": 1,
+    }
 
 
 def test_an_error_answer_tells_request_id_wait_and_whether_to_retry() -> None:

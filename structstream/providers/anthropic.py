@@ -79,11 +79,7 @@ class Anthropic:
         self.spec = spec
 
     def encode(self, request: StreamingStructuredRequest[T], *, model: str, mode: ConcreteMode) -> HTTPRequest:
-        """Return the POST for `request`; see `Provider.encode`.
-
-        ``extra`` may hold ``thinking``: its budget is added to the default of ``max_tokens``. A seed is not sent: the
-        dialect has none.
-        """
+        """Return the POST for `request`; see `Provider.encode` and `anthropic_request.body_of`."""
         request = with_thinking(request, self.spec)
         accept = "text/event-stream" if request.enable_streaming else "application/json"
         headers = {"content-type": "application/json", "accept": accept, "anthropic-version": _VERSION}

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import get_args
-
-import pytest
 
 from structstream import events
 from structstream.decoder import HANDLERS
@@ -18,8 +15,7 @@ def test_each_event_has_a_handler() -> None:
 
 def test_events_are_values() -> None:
     assert TextDelta("a") == TextDelta("a", choice=0)
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        TextDelta("a").text = "b"  # type: ignore[misc]  # wrong on purpose
+    assert len({TextDelta("a"), TextDelta("a"), TextDelta("b")}) == 2
 
 
 def test_an_event_without_a_name_is_a_message() -> None:

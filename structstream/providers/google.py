@@ -161,12 +161,13 @@ class GoogleDecoder:
         provider: the provider's name, for errors.
     """
 
-    __slots__ = ("_calls", "_counts", "_finished", "_provider", "_started", "_usage")
+    __slots__ = ("_calls", "_counts", "_finished", "_metadata", "_provider", "_started", "_usage")
 
     def __init__(self, provider: str) -> None:
         self._provider = provider
         self._started = False
         self._usage = Usage()
+        self._metadata: dict[str, JSONValue] = {}
         self._finished: dict[int, str] = {}
         self._calls: dict[int, _Call] = {}  # that are open, by candidate
         self._counts: dict[int, int] = {}
@@ -230,6 +231,10 @@ class GoogleDecoder:
             self._part(part, number, out)
 
     def _part(self, part: Mapping[str, JSONValue], number: int, out: list[ProviderEvent]) -> None:
+        if len(part) == 1 and type(alone := part.get("text")) is str:  # nine parts in ten
+            if alone:
+                out.append(TextDelta(alone, number))
+            return
         text = self._text(part.get("text") or "", "text")
         signature = self._text(part.get("thoughtSignature") or "", "thoughtSignature")
         thought = part.get("thought") is True
@@ -332,8 +337,11 @@ class GoogleDecoder:
     def _usage_metadata(self, metadata: JSONValue, out: list[ProviderEvent]) -> None:
         if not isinstance(metadata, dict):
             raise self._wrong("usageMetadata", metadata)
+        if metadata == self._metadata:  # every event repeats it
+            return
+        self._metadata = metadata
         usage = _usage_of(metadata)
-        if usage != self._usage:  # every event repeats it
+        if usage != self._usage:
             self._usage = usage
             out.append(UsageReported(usage))
 
@@ -341,8 +349,11 @@ class GoogleDecoder:
         out.append(Failed(stream_failure(self._provider, {"error": error})))
 
     def _items(self, value: JSONValue, what: str) -> Sequence[dict[str, JSONValue]]:
-        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        if not isinstance(value, list):
             raise self._wrong(what, value)
+        for item in value:
+            if not isinstance(item, dict):
+                raise self._wrong(what, value)
         return value
 
     def _text(self, value: JSONValue, what: str) -> str:

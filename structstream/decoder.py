@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .answer import AnswerReader
-from .errors import ProtocolError, SSEError, StructStreamError
+from .errors import ProtocolError, StructStreamError
 from .events import (
     Failed,
     Finished,
@@ -114,11 +114,22 @@ class StreamDecoder(Generic[T]):
         """Read bytes of the body and return the steps that they make, none, one or more."""
         if self._ended:
             return []
+        answer = self._answer
+        read = self._provider.feed
+        responses: list[StreamingResponse[T]] = []
         try:
-            events = self._sse.feed(data)
-        except (SSEError, ProtocolError) as error:
-            return self._fail(error)
-        return self._read(event for sse in events for event in self._provider.feed(sse))
+            for sse in self._sse.feed(data):
+                for event in read(sse):
+                    HANDLERS[type(event)](self, event)
+                    if self._each_delta and answer.waiting and (step := answer.step()):
+                        responses.append(step)
+                if self._ended:
+                    break
+            if answer.waiting >= self._step_size and (step := answer.step()):
+                responses.append(step)
+        except StructStreamError as error:
+            responses += self._fail(error)
+        return responses
 
     def feed_events(self, events: Iterable[ProviderEvent]) -> None:
         """Take what a provider said in a whole answer, which was not streamed; `finish` makes the one step of it."""
@@ -150,22 +161,6 @@ class StreamDecoder(Generic[T]):
                 self._fail(failure)
         self._ended = True
         return self._answer.finish(error)
-
-    def _read(self, events: Iterable[ProviderEvent]) -> list[StreamingResponse[T]]:
-        answer = self._answer
-        responses: list[StreamingResponse[T]] = []
-        try:
-            for event in events:
-                HANDLERS[type(event)](self, event)
-                if self._ended:
-                    break
-                if self._each_delta and answer.waiting and (step := answer.step()):
-                    responses.append(step)
-            if answer.waiting >= self._step_size and (step := answer.step()):
-                responses.append(step)
-        except StructStreamError as error:
-            responses += self._fail(error)
-        return responses
 
     def _fail(self, error: StructStreamError) -> list[StreamingResponse[T]]:
         self._ended = True

@@ -42,7 +42,8 @@ def test_no_name_stands_twice() -> None:
 def test_over_responses_a_provider_differs_in_its_dialect_only(spec: ProviderSpec) -> None:
     chat = ROUTES[spec.name.removesuffix("-responses")]
     assert chat.dialect == "openai_chat"
-    assert replace(spec, name=chat.name, dialect=chat.dialect, thinking=chat.thinking) == chat
+    assert replace(spec, name=chat.name, dialect=chat.dialect, thinking=chat.thinking, base_url=chat.base_url) == chat
+    assert spec.base_url.startswith(chat.base_url.removesuffix("/v1"))
 
 
 def test_a_base_url_that_two_rows_share_is_chats_by_default() -> None:

@@ -83,6 +83,7 @@ class ProviderSpec:
         modes: what it can do, strictest first.
         modes_of: for some of its models, by a regular expression on the name's start, other modes than `modes`; the
             first that matches counts.
+        whole_modes: those of its modes in which the answer comes in one piece, though it is streamed.
         strict_form: the subset of JSON Schema that its structured outputs take.
         any_schema: ``native`` takes schemas that the strict subset cannot say.
         strict_tools: a tool may carry ``strict``.
@@ -103,6 +104,7 @@ class ProviderSpec:
     auth: Auth = "bearer"
     modes: Sequence[ConcreteMode] = ("native", "tool", "prompted")
     modes_of: Sequence[tuple[str, Sequence[ConcreteMode]]] = ()
+    whole_modes: Sequence[ConcreteMode] = ()
     strict_form: StrictFormName = "openai"
     any_schema: bool = False
     strict_tools: bool = False

@@ -52,6 +52,7 @@ COMPATIBLE: Sequence[ProviderSpec] = (
     # ai.google.dev/gemini-api/docs/structured-output. Models before 2.0 know nothing of JSON Schema proper.
     ProviderSpec(
         name="google",
+        whole_modes=("tool",),
         thinking="thinkingConfig",
         dialect="google",
         base_url="https://generativelanguage.googleapis.com",
@@ -98,6 +99,7 @@ COMPATIBLE: Sequence[ProviderSpec] = (
     # Refuses unknown fields with 422; reports the usage of a stream unasked.
     ProviderSpec(
         name="mistral",
+        whole_modes=("tool",),
         base_url="https://api.mistral.ai/v1",
         base_url_env="MISTRAL_BASE_URL",
         key_env=("MISTRAL_API_KEY",),
@@ -130,6 +132,7 @@ COMPATIBLE: Sequence[ProviderSpec] = (
     ),
     ProviderSpec(
         name="xai",
+        whole_modes=("tool",),
         base_url="https://api.x.ai/v1",
         base_url_env="XAI_BASE_URL",
         key_env=("XAI_API_KEY",),
@@ -194,10 +197,20 @@ COMPATIBLE: Sequence[ProviderSpec] = (
     ),
 )
 
-# Those of the above that answer POST /responses as well: key, base URL and abilities are those of their row.
-_OVER_RESPONSES = frozenset(
-    {"openai", "azure", "simulated", "openrouter", "groq", "deepseek", "xai", "vllm", "ollama", "lmstudio"}
-)
+# Those of the above that answer POST /responses as well; key and abilities are those of their row, and so is the base
+# URL where none is given.
+_OVER_RESPONSES: Mapping[str, str] = {
+    "openai": "",
+    "azure": "",
+    "simulated": "",
+    "openrouter": "",
+    "groq": "",
+    "deepseek": "https://api.deepseek.com",
+    "xai": "",
+    "vllm": "",
+    "ollama": "",
+    "lmstudio": "",
+}
 
 # The same thought, said in the words of that API.
 _THINKING: Mapping[ThinkingForm | None, ThinkingForm] = {
@@ -206,7 +219,13 @@ _THINKING: Mapping[ThinkingForm | None, ThinkingForm] = {
 }
 
 RESPONSES: Sequence[ProviderSpec] = tuple(
-    replace(spec, name=f"{spec.name}-responses", dialect="openai_responses", thinking=_THINKING.get(spec.thinking))
+    replace(
+        spec,
+        name=f"{spec.name}-responses",
+        dialect="openai_responses",
+        thinking=_THINKING.get(spec.thinking),
+        base_url=_OVER_RESPONSES[spec.name] or spec.base_url,
+    )
     for spec in COMPATIBLE
     if spec.name in _OVER_RESPONSES
 )

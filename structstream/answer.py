@@ -33,6 +33,9 @@ __all__ = ["AnswerReader", "Said", "kind_of"]
 
 T = TypeVar("T")
 
+# Characters that may wait to be read where steps are far apart: errors are heard of soon all the same.
+_BLOCK = 4096
+
 _KINDS: dict[type[StructStreamError], OutcomeKind] = {
     TruncatedError: OutcomeKind.TRUNCATED,
     IncompleteError: OutcomeKind.INCOMPLETE,
@@ -124,7 +127,8 @@ class AnswerReader(Generic[T]):
         )
         self._spare = (response_model, wrap_key, limits, context)
         self._attempt = attempt
-        self._chunks: list[str] = []
+        self._chunks: list[str] = []  # deltas since the last step, read or not
+        self._unread: list[str] = []
         self._last: Step | None = None
         self._failure: StructStreamError | None = None
         self.waiting = 0
@@ -142,7 +146,7 @@ class AnswerReader(Generic[T]):
         said = self.said
         again = bool(event.response_id) and said.response_id not in ("", event.response_id)
         if again:
-            if self._parser.text or said.choices:
+            if self._parser.text or self._unread or said.choices:
                 raise IncompleteError(
                     "the provider broke its answer off and began another; what had closed is in outcome.last_partial"
                 )
@@ -160,8 +164,14 @@ class AnswerReader(Generic[T]):
         """
         if text:
             self._chunks.append(text)
+            self._unread.append(text)
             self.waiting += len(text)
-            self._parser.feed(text)
+            if self.waiting > _BLOCK:
+                self._parser.feed(self._take_unread())
+
+    def _take_unread(self) -> str:
+        unread, self._unread = self._unread, []
+        return unread[0] if len(unread) == 1 else "".join(unread)
 
     def step(self) -> StreamingResponse[T] | None:
         """Return what came since the last step; None while no value has begun.
@@ -170,7 +180,7 @@ class AnswerReader(Generic[T]):
             JSONSyntaxError, JSONLimitError, InvalidOutputError: as `add`.
         """
         self.waiting = 0
-        moment = self._parser.moment()
+        moment = self._parser.step(self._take_unread())
         if not moment.begun:
             return None
         self._last = moment
@@ -189,6 +199,12 @@ class AnswerReader(Generic[T]):
     def finish(self, error: StructStreamError | None) -> StreamingResponse[T]:
         """End the answer; `error` tells why it was ended from outside, None that the body ended."""
         result: T | None = None
+        if self._unread and self._failure is None:
+            try:
+                self._parser.feed(self._take_unread())
+                self._parser.read()
+            except (JSONSyntaxError, JSONLimitError, InvalidOutputError) as invalid:
+                self._failure = invalid
         problem = self._failure or self._verdict(error)
         if problem is None:
             try:

@@ -101,7 +101,7 @@ class PartialParser(Generic[T]):
         self._waiting.append(text)
         self._waiting_length += len(text)
         if self._waiting_length >= _BLOCK:
-            self._read()
+            self.read()
 
     def step(self, text: str) -> Moment | Unwrapped:
         """Read more text now and return what it brought.
@@ -111,12 +111,17 @@ class PartialParser(Generic[T]):
         """
         if self._waiting or self._repair is not None:
             self.feed(text)
-            self._read()
+            self.read()
         else:
             self._reader.feed(text)
         return self._moment()
 
-    def _read(self) -> None:
+    def read(self) -> None:
+        """Read what waits.
+
+        Raises:
+            JSONSyntaxError, JSONLimitError, InvalidOutputError: as `feed`.
+        """
         if self._waiting:
             text = "".join(self._waiting)
             self._waiting = []
@@ -133,13 +138,13 @@ class PartialParser(Generic[T]):
     @property
     def done(self) -> bool:
         """Whether the root value has closed."""
-        self._read()
+        self.read()
         return self._reader.done
 
     @property
     def text(self) -> str:
         """The JSON text so far; in lenient reading the repaired one."""
-        self._read()
+        self.read()
         return self._text.text()
 
     @property
@@ -157,7 +162,7 @@ class PartialParser(Generic[T]):
         Raises:
             JSONSyntaxError, JSONLimitError, InvalidOutputError: as `feed`.
         """
-        self._read()
+        self.read()
         return self._moment()
 
     def completed(self) -> Sequence[str]:
@@ -181,7 +186,7 @@ class PartialParser(Generic[T]):
             JSONSyntaxError: the document is not complete.
             InvalidOutputError: it does not validate.
         """
-        self._read()
+        self.read()
         if self._repair is not None:
             repair, self._repair = self._repair, None
             self._reader.feed(repair.finish())

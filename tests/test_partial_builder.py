@@ -7,7 +7,7 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationInfo, model_validator
 
 from structstream.errors import InvalidOutputError
 from structstream.jsonstream import JSONStream
@@ -148,3 +148,33 @@ def test_whatever_a_validator_raises_is_told_where_it_was(raised: Exception) -> 
 
 def test_a_replay_has_no_bounds() -> None:
     assert UNBOUNDED.max_depth > 10**9
+
+
+class Inner(BaseModel):
+    value: int = 0
+
+    @model_validator(mode="after")
+    def ask(self, info: ValidationInfo) -> Inner:
+        if info.data["allowed"] is not True:
+            raise ValueError("not allowed")
+        return self
+
+
+class Outer(BaseModel):
+    allowed: bool
+    one: Inner
+    many: list[Inner] = []
+    named: dict[str, Inner] = {}
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+def test_a_models_own_validator_that_asks_what_is_around_it_refuses_nothing_early(size: int) -> None:
+    text = '{"allowed": true, "one": {"value": 1}, "many": [{"value": 2}], "named": {"a": {"value": 3}}}'
+    parser = PartialParser(Outer)
+    for at in range(0, len(text), size):
+        parser.step(text[at : at + size])
+    assert parser.finish() == Outer.model_validate_json(text)
+
+    refused = PartialParser(Outer)
+    with pytest.raises(InvalidOutputError, match="not allowed"):
+        refused.step(text.replace("true", "false"))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from .shapes import Schema
 
-__all__ = ["STRINGS_THAT_YIELD", "accepts"]
+__all__ = ["SCALAR_KINDS", "STRINGS_THAT_YIELD", "accepts"]
 
 
 _EVERYTHING = frozenset('{["01n')  # object, array, string, number, boolean, null
@@ -45,6 +45,9 @@ _KINDS: dict[str, frozenset[str]] = {
     "typed-dict": frozenset("{"),
     "dataclass-args": frozenset("{"),
 }
+
+SCALAR_KINDS = frozenset(kind for kind, kinds in _KINDS.items() if kinds <= _SCALARS) - {"json"}
+"""Kinds of core schema that hold no other."""
 
 _INNER: dict[str, Callable[[Schema], tuple[Schema, ...]]] = {
     "dataclass": lambda schema: (schema["schema"],),

@@ -264,7 +264,8 @@ class Builder:
                     name = str(top.name_of(len(top.values)))
                     value = siblings.judge(name, {**(top.raw or {}), name: raw}, self._context)
             except Exception as error:  # a caller's validator may raise anything
-                if self._fail_fast and self._certain:
+                asks_outside = shape.asks_outside and self.top is not self.root
+                if self._fail_fast and self._certain and not asks_outside:
                     self.refused_at = end
                     path = self.top.path_of(len(self.top.values))
                     raise as_invalid(error, path[:-1] if siblings else path, raw, self._outer) from error

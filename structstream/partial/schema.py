@@ -18,7 +18,7 @@ from pydantic_core import CoreConfig
 
 from structstream.errors import ConfigurationError
 
-from .accepts import STRINGS_THAT_YIELD, accepts
+from .accepts import SCALAR_KINDS, STRINGS_THAT_YIELD, accepts
 from .shapes import ArrayPart, Field, MappingPart, RecordPart, Schema, Shape, Siblings, TaggedPart, TextPart
 
 __all__ = ["shape_of"]
@@ -56,6 +56,8 @@ class _Reader:
         self._unsettled: set[str] = set()  # definitions that are being read, or read from one that was
         self._met_unsettled = False
         self._again: list[Callable[[], None]] = []
+        self._made: list[Shape] = []
+        self._asks_outside = False  # a model's own validator takes `info`
 
     def read(self, schema: Schema) -> Shape:
         """The shape of a whole type."""
@@ -63,6 +65,9 @@ class _Reader:
         self._unsettled.clear()
         for fill in self._again:  # the inner ones first
             fill()
+        if self._asks_outside:
+            for made in self._made:
+                made.asks_outside = made.schema["type"] not in SCALAR_KINDS
         return shape
 
     def shape(self, schema: Schema, config: CoreConfig | None) -> Shape:
@@ -86,7 +91,9 @@ class _Reader:
         return known
 
     def _new(self, schema: Schema, config: CoreConfig | None) -> Shape:
-        return Shape(schema, config, self.definitions)
+        shape = Shape(schema, config, self.definitions)
+        self._made.append(shape)
+        return shape
 
     def _fill(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> bool:
         """Fill in what is known; return whether that is all: what met its own definition is filled in again."""
@@ -128,8 +135,10 @@ class _Reader:
 
     def function_after(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
         inner = self.shape(schema["schema"], config)
+        takes_info = schema["function"]["type"] == "with-info"
         is_models_own = "ref" in schema
-        if schema["function"]["type"] == "with-info" and not is_models_own:
+        self._asks_outside |= takes_info and is_models_own
+        if takes_info and not is_models_own:
             shape.deferred = True
         elif isinstance(inner.record, RecordPart) and inner.array is None and inner.text is None:
             # A check of the whole model. What a function makes of a string or a list may be another one, so those wait.

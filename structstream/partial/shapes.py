@@ -126,7 +126,8 @@ class Shape:
 
     What may be shown of it while it is open stands in `text`, `record` and `array`, by the JSON kind that begins it;
     None means: when it closes. `deferred` means: only when the object around it has closed, because a validator here
-    may look at its siblings.
+    may look at its siblings. `asks_outside` means: a model's own validator in here may look at what is around the
+    model, so that only the whole tells whether it is invalid.
     """
 
     schema: Schema
@@ -137,6 +138,7 @@ class Shape:
     array: ArrayPart | None = None
     root_model: type | None = None  # a RootModel around what the parts describe
     deferred: bool = False
+    asks_outside: bool = False
     empty: Callable[[], Any] = NoneType  # Any: None, [] or {}
     _validator: SchemaValidator | None = None
     _serializer: SchemaSerializer | None = None
@@ -163,6 +165,7 @@ class Shape:
             self.definitions,
             record=choice.record,
             root_model=self.root_model,
+            asks_outside=self.asks_outside,
             empty=self.empty,
             _validator=self.validator,
             _serializer=self._serializer,

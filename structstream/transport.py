@@ -145,7 +145,10 @@ class SDKTransport:
             default_headers={key_header: api_key} if key_header else None,
             http_client=DefaultAioHttpClient(limits=limits),
         )
-        if provider != "openai":  # the SDK takes these from the environment, whoever is called
+        if provider not in (
+            "openai",
+            "openai-responses",
+        ):  # the SDK takes these from the environment, whoever is called
             client.organization = client.project = None
         return cls(client, provider=provider, owned=True, key_header=key_header, clock=clock)
 

@@ -154,12 +154,13 @@ async def test_organization_and_project_of_openai_are_told_to_openai_only(monkey
     monkeypatch.setenv("OPENAI_ORG_ID", "org-1")
     monkeypatch.setenv("OPENAI_PROJECT_ID", "proj-1")
     async with SimulatedProvider(document=PROFILE) as provider:
-        rows = {name: with_base_url(ROUTES[name], provider.base_url) for name in ("openai", "groq")}
+        rows = {name: with_base_url(ROUTES[name], provider.base_url) for name in ("openai", "openai-responses", "groq")}
         async with StructuredLLMService(providers=rows, api_keys=dict.fromkeys(rows, KEY)) as service:
             await service.route_structured(request_for(model="openai/gpt-4o"))
+            await service.route_structured(request_for(model="openai-responses/gpt-4o"))
             await service.route_structured(request_for(model="groq/gpt-4o"))
         told = [request.headers.get("openai-organization") for request in provider.requests]
-        assert told == ["org-1", None]
+        assert told == ["org-1", "org-1", None]
 
 
 async def test_a_planted_key_is_shown_nowhere(
@@ -186,6 +187,9 @@ ROUTED: list[tuple[str, str, str, str]] = [
     # base URL of the client, model asked for, provider, model sent
     ("https://api.openai.com/v1", "gpt-4o", "openai", "gpt-4o"),
     ("https://api.openai.com/v1", "openai/gpt-4o", "openai", "gpt-4o"),
+    ("https://api.openai.com/v1", "openai-responses/gpt-4o", "openai-responses", "gpt-4o"),
+    ("http://gpu-box:8000/v1", "openai-responses/gpt-4o", "openai-responses", "gpt-4o"),
+    ("https://openrouter.ai/api/v1", "openrouter-responses/a/b", "openrouter-responses", "a/b"),
     ("https://openrouter.ai/api/v1", "openai/gpt-4o", "openrouter", "openai/gpt-4o"),
     ("https://openrouter.ai/api/v1", "openrouter/openai/gpt-4o", "openrouter", "openai/gpt-4o"),
     ("http://localhost:11434/v1", "llama3", "ollama", "llama3"),
@@ -212,6 +216,12 @@ def test_a_client_for_azure_names_a_deployment() -> None:
     for model in ("my-deployment", "azure/my-deployment", "openai/my-deployment"):
         found, _ = StructuredLLMService(client)._plan(model)
         assert (found.spec.name, found.model) == ("azure", "my-deployment")
+    found, _ = StructuredLLMService(client)._plan("azure-responses/my-deployment")
+    assert (found.spec.name, found.spec.dialect, found.model) == (
+        "azure-responses",
+        "openai_responses",
+        "my-deployment",
+    )
 
 
 async def test_a_given_client_is_left_open() -> None:

@@ -268,6 +268,7 @@ class Exchange(Generic[T]):
             provider=self._route.spec.name,
             model=self._route.model,
             mode=self._mode,
+            streams=self._request.enable_streaming and self._mode not in self._route.spec.whole_modes,
             kind=found.kind,
             reason="" if error is None else str(error),
             usage=found.usage,

@@ -91,7 +91,8 @@ class Attempt:
         number: counted from 1.
         provider: the provider's name in the routing table.
         model: the model that answered, or that was asked where none answered.
-        mode: ``native``, ``tool`` or ``prompted``.
+        mode: ``native``, ``tool`` or ``prompted``: what ``auto`` took, if the request left it open.
+        streams: whether the provider sends an answer of this mode bit by bit; False where it comes in one piece.
         kind: how the attempt ended.
         reason: why, one sentence; empty where it is complete.
         usage: its tokens; None where the provider reported none.
@@ -106,6 +107,7 @@ class Attempt:
     reason: str = ""
     usage: Usage | None = None
     request_id: str | None = None
+    streams: bool = True
 
 
 @dataclass(frozen=True, slots=True)

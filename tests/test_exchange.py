@@ -69,6 +69,7 @@ async def test_a_good_answer_is_complete(make_client: Any, mode: str, streaming:
         assert outcome.usage is not None
         (attempt,) = outcome.attempts
         assert (attempt.number, attempt.model, attempt.mode, attempt.kind) == (1, "gpt-4o", mode, OutcomeKind.COMPLETE)
+        assert attempt.streams is streaming
         assert attempt.request_id == outcome.headers["x-request-id"] == "req_simulated_0"
         assert outcome.headers["x-ratelimit-limit-requests"] == "10000"
         assert not {"content-type", "date", "set-cookie"} & set(outcome.headers)

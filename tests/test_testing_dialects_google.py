@@ -225,6 +225,7 @@ async def test_every_mode_gives_the_object(
     assert outcome.usage is not None
     assert outcome.response_id == "simulated-1-0"
     assert (len(steps) > 5) == (streaming and mode != "tool")
+    assert outcome.attempts[0].streams == (streaming and mode != "tool")
     record = provider.requests[0]
     assert record.path.endswith(":streamGenerateContent" if streaming else ":generateContent")
     assert (record.query, record.headers["x-goog-api-key"]) == ("alt=sse" if streaming else "", "[redacted]")

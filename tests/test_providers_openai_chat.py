@@ -20,14 +20,13 @@ from structstream.events import (
     StreamEnd,
     TextDelta,
     ThinkingDelta,
-    TokenLogprob,
     ToolDelta,
     UsageReported,
 )
 from structstream.providers import ROUTES, ConcreteMode, ProviderSpec, route
 from structstream.providers.openai_chat import OpenAIChat, OpenAIChatDecoder
 from structstream.request import HTTPRequest, StreamingStructuredRequest
-from structstream.response import Usage
+from structstream.response import TokenLogprob, Usage
 from structstream.sse import SSEDecoder
 from tests.answers import Answer, assert_same, is_json
 from tests.chunking import cut_at, every_cut

@@ -215,11 +215,12 @@ def test_every_recorded_stream_says_the_same_in_every_cut() -> None:
         body = body_of(tags)
         expected = events_of([body])
         rng = random.Random(tags["file"])
-        some = (cut_at(body, rng.sample(range(1, len(body)), count)) for count in (1, 40, len(body) // 9))
-        for pieces in every_cut(body, limit=SMALL) if number < 2 else some:
+        counts = (1, 40, len(body) // 9) if number % 8 == 0 else (1, 40)
+        some = (cut_at(body, rng.sample(range(1, len(body)), count)) for count in counts)
+        for pieces in every_cut(body, limit=SMALL) if number < 1 else some:
             assert_same(events_of(pieces), expected)
             cuts += 1
-    assert cuts > 700
+    assert cuts > 500
 
 
 @needs_corpus

@@ -127,8 +127,6 @@ class OpenAIResponses:
 
 def _items_of(message: Message) -> list[dict[str, JSONValue]]:
     """The input items of one message, which may be written as one of chat completions."""
-    if "role" not in message:
-        return [dict(message)]
     role, content = message["role"], message.get("content")
     if role == "tool":
         return [{"type": "function_call_output", "call_id": message.get("tool_call_id"), "output": content}]

@@ -103,7 +103,7 @@ class Delivery:
             self.put(piece)
             if self.connection.full:
                 await self.connection.drained()
-            elif number % _TURN == 0:
+            elif number % _TURN == 0 or self.connection.lost:
                 await self.clock.sleep(0)
 
     async def paced(self, pieces: Iterable[bytes]) -> None:

@@ -187,6 +187,11 @@ class Connection(asyncio.Protocol):
         self.transport.abort()
 
     @property
+    def lost(self) -> bool:
+        """Whether a write has met that the client is gone, which this connection is told of next."""
+        return self.transport.is_closing()
+
+    @property
     def full(self) -> bool:
         """Whether the client reads slower than we write, so that `drained` would wait."""
         return not self._writable.is_set()

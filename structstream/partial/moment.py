@@ -13,9 +13,9 @@ from structstream.jsonstream import JSONStream
 from structstream.text import TextBuffer, render_path
 
 from .builder import UNBOUNDED, Builder
-from .nodes import ABSENT, Node, TextNode
+from .nodes import ABSENT, Node, TextNode, open_path
 from .shapes import ArrayPart, RecordPart
-from .view import OpenPath, view_of
+from .view import view_of
 
 if TYPE_CHECKING:
     from structstream.jsonsink import JSONLimits
@@ -34,7 +34,7 @@ _NEARLY = 99.0
 class Moment:
     """The document as it was when this was taken: the innermost open place, and how much of it was there."""
 
-    __slots__ = ("_closings", "_grown", "_hidden", "_leaf", "_length", "_path", "_snapshot")
+    __slots__ = ("_closings", "_grown", "_hidden", "_leaf", "_length", "_snapshot")
 
     def __init__(self, builder: Builder) -> None:
         text = builder.text
@@ -53,25 +53,13 @@ class Moment:
             builder.closings = []
         self._hidden = builder.hidden
         self._closings: Sequence[Closing] = closings or ()
-        self._path: OpenPath | None = None
         self._snapshot: object = ABSENT
-
-    def _open_path(self) -> OpenPath:
-        """The open places from the root inwards."""
-        if self._path is None:
-            path: OpenPath = []
-            node: Node | TextNode | None = self._leaf
-            while node is not None:
-                path.append(node)
-                node = node.parent
-            self._path = path[::-1]
-        return self._path
 
     @property
     def snapshot(self) -> object:
         """The values so far: the same object at each look; None where no value has begun."""
         if self._snapshot is ABSENT:
-            path = self._open_path()
+            path = open_path(self._leaf)
             if len(path) > 1:
                 self._snapshot = view_of(path, 1, self._length)
             else:
@@ -110,7 +98,7 @@ class Moment:
         """A guess from the schema, 0 to 99, that never falls: fields that are there, open lists and texts halved."""
         share = 0.0
         length = self._length
-        for node in reversed(self._open_path()):
+        for node in reversed(open_path(self._leaf)):
             share = _share(node, length, share)
             length = node.pos
         return min(_NEARLY, 100.0 * share)

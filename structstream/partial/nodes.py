@@ -13,7 +13,10 @@ from structstream.text import TextBuffer
 if TYPE_CHECKING:
     from .shapes import ArrayPart, MappingPart, RecordPart, Shape
 
-__all__ = ["ABSENT", "Absent", "Node", "TextNode"]
+__all__ = ["ABSENT", "Absent", "Node", "OpenPath", "TextNode", "open_path"]
+
+OpenPath = list["Node | TextNode"]
+"""The open places of a moment, from the root inwards."""
 
 
 class Absent:
@@ -33,6 +36,7 @@ class Node:
         "certain",
         "deferred",
         "names",
+        "open_path",
         "parent",
         "part",
         "pos",
@@ -64,6 +68,7 @@ class Node:
         self.names: list[str | int] | None = [] if named else None  # the last one may be ahead of its value
         self.where: dict[object, int] = {}  # the newest entry of each name
         self.repeated = False  # a key came twice
+        self.open_path: OpenPath | None = None  # from the root to here, once somebody looked
         self.deferred: list[int] = []  # entries that are judged with this object
         self.raw: dict[str, str] | None = None  # the JSON of its fields, where a validator may read siblings
 
@@ -93,10 +98,19 @@ class Node:
 class TextNode:
     """An open string."""
 
-    __slots__ = ("buffer", "parent", "pos", "shape")
+    __slots__ = ("buffer", "open_path", "parent", "pos", "shape")
 
     def __init__(self, shape: Shape, parent: Node) -> None:
         self.shape = shape
         self.parent = parent
         self.pos = len(parent.values)
+        self.open_path: OpenPath | None = None
         self.buffer = TextBuffer()
+
+
+def open_path(place: Node | TextNode) -> OpenPath:
+    """The places from the root to `place`, which never change while it is open: made once for all moments."""
+    path = place.open_path
+    if path is None:
+        path = place.open_path = [place] if place.parent is None else [*open_path(place.parent), place]
+    return path

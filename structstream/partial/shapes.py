@@ -78,6 +78,7 @@ class RecordPart:
     extra_shape: Shape
     by_name: dict[str, Field]
     siblings: dict[str, Siblings]
+    view: type[Any] | None = None  # Any: what shows it while it is open, noted by who made it
 
 
 @dataclass(slots=True, eq=False)
@@ -86,6 +87,7 @@ class MappingPart:
 
     key: Shape
     value: Shape
+    view: type[Any] | None = None  # Any: what shows it while it is open, noted by who made it
 
 
 @dataclass(slots=True, eq=False)
@@ -112,6 +114,7 @@ class ArrayPart:
     first: tuple[Shape, ...]
     item: Shape | None
     is_tuple: bool = False
+    view: type[Any] | None = None  # Any: what shows it while it is open, noted by who made it
 
     def at(self, index: int) -> Shape:
         """The shape of the item at `index`."""

@@ -17,14 +17,14 @@ from pydantic_core import core_schema, to_jsonable_python
 
 from structstream.text import parse_path
 
-from .nodes import ABSENT, Node, TextNode
+from .nodes import ABSENT, Node, OpenPath, TextNode
 from .schema import shape_of
 from .shapes import ArrayPart, MappingPart, RecordPart, Shape
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 
-__all__ = ["ListView", "MappingView", "OpenPath", "Partial", "RootPartial", "View", "partial_class", "view_of"]
+__all__ = ["ListView", "MappingView", "Partial", "RootPartial", "View", "partial_class", "view_of"]
 
 T = TypeVar("T")
 
@@ -33,10 +33,6 @@ _WHITESPACE = (
     "\t\n\x0b\x0c\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
 )
-
-
-OpenPath = list["Node | TextNode"]
-"""The open places of a moment, from the root inwards."""
 
 
 def view_of(path: OpenPath, depth: int, length: int) -> Any:  # Any: reads as its shape's type
@@ -49,19 +45,22 @@ def view_of(path: OpenPath, depth: int, length: int) -> Any:  # Any: reads as it
         if shape.text is not None and shape.text.strip:
             view = view.strip(_WHITESPACE)
     else:
-        part = node.part
-        view_class: type[View]
-        if isinstance(part, ArrayPart):
-            view_class = ListView
-        elif isinstance(part, MappingPart) or part.is_mapping:
-            view_class = MappingView
-        else:
-            view_class = partial_class(part.cls)
+        view_class: type[View] = node.part.view or _view_class(node.part)
         view = view_class.__new__(view_class)
         view._attach(node, path, depth, length)
     if shape.root_model is not None:
         return cast("type[RootPartial[Any]]", partial_class(shape.root_model))._of_root(view)
     return view
+
+
+def _view_class(part: RecordPart | MappingPart | ArrayPart) -> type[View]:
+    if isinstance(part, ArrayPart):
+        part.view = ListView
+    elif isinstance(part, MappingPart) or part.is_mapping:
+        part.view = MappingView
+    else:
+        part.view = partial_class(part.cls)
+    return cast("type[View]", part.view)
 
 
 class View:

@@ -134,6 +134,7 @@ class AnswerReader(Generic[T]):
         self.waiting = 0
         """Characters that came since the last step."""
         self.said = Said()
+        self._cut = "the connection ended without a finish"
         self.ended = False
         """Whether the provider's own mark of the end came."""
 
@@ -227,10 +228,13 @@ class AnswerReader(Generic[T]):
             return RefusedError("".join(self.said.refusal))
         if reason == "filtered":
             return FilteredError("the provider's content filter cut the answer")
-        if reason is None and not (self.ended and self._closes()):
-            return error or IncompleteError(
-                "the connection ended without a finish; what had closed is in outcome.last_partial"
-            )
+        if reason is None:
+            try:
+                whole = self.ended and self._closes()
+            except InvalidOutputError as invalid:
+                return invalid
+            if not whole:
+                return error or IncompleteError(f"{self._cut}; what had closed is in outcome.last_partial")
         if reason == "length" and not self._parser.done:
             return TruncatedError(
                 "the model hit its output limit before the JSON closed: raise max_tokens or ask for less"
@@ -239,14 +243,14 @@ class AnswerReader(Generic[T]):
 
     def _closes(self) -> bool:
         """Whether the text, if it ends here, is a whole document; a number at the root ends with the text."""
-        with suppress(JSONSyntaxError, JSONLimitError, InvalidOutputError):
+        with suppress(JSONSyntaxError, JSONLimitError):
             self._parser.finish()
         return self._parser.done
 
     def _value(self) -> T:
-        text = "".join(self.said.prose)
+        text = "".join(self.said.prose) or next(("".join(parts) for _, _, parts in self.said.calls.values()), "")
         if text and not self._parser.text:
-            # A tool call was due and text came: many compatible providers put the JSON there.
+            # A tool call was due and text came, or the other way round: many compatible providers do so.
             model, key, limits, context = self._spare
             self._parser = PartialParser(model, lenient=True, wrap_key=key, limits=limits, context=context)
             self._parser.feed(text)
@@ -257,11 +261,16 @@ class AnswerReader(Generic[T]):
             where = (
                 "the model answered with text instead of the tool call" if self.said.prose else "the answer is empty"
             )
-            invalid = InvalidOutputError(f"{where}: no JSON came")
+            invalid = InvalidOutputError(f"{where}: no JSON came{self._ending()}")
         else:
-            invalid = InvalidOutputError(str(error), path=error.path)
+            invalid = InvalidOutputError(f"{error}{self._ending()}", path=error.path)
         invalid.__cause__ = error
         return invalid
+
+    def _ending(self) -> str:
+        """The provider's own word for an end that is none of the usual ones."""
+        finish = self.said.finish
+        return f" (the provider ended with {finish.raw!r})" if finish is not None and finish.reason == "other" else ""
 
     def _outcome(self, result: T | None, problem: StructStreamError | None) -> Outcome[T]:
         outcome = Outcome(
@@ -280,3 +289,4 @@ class AnswerReader(Generic[T]):
     def note_end_of_text(self) -> None:
         """Note that the text ended where its source did: if the value is whole, that is its finish."""
         self.ended = True
+        self._cut = "the text ended before its value closed"

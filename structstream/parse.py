@@ -7,7 +7,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from .answer import AnswerReader
-from .errors import InvalidOutputError, StructStreamError
+from .errors import ConfigurationError, InvalidOutputError, StructStreamError
 
 if TYPE_CHECKING:
     from .jsonsink import JSONLimits
@@ -64,7 +64,7 @@ def parse_stream(
         fail_fast: end when a value closes invalid. False waits for the end, where Pydantic judges the whole.
 
     Raises:
-        ConfigurationError: `response_model` is no type that Pydantic can read.
+        ConfigurationError: `response_model` is no type that Pydantic can read, or a chunk is neither `str` nor `bytes`.
 
     >>> for step in parse_stream(['{"name": "A', 'da", "born": 18', '15}'], dict[str, str | int]):
     ...     print(step.partial_result, step.completed)
@@ -88,7 +88,7 @@ def parse_stream(
         return _read_async(reader, chunks)
     if isinstance(chunks, str):
         return _read(reader, [chunks])
-    return _read(reader, [chunks] if isinstance(chunks, bytes) else chunks)
+    return _read(reader, [bytes(chunks)] if isinstance(chunks, bytes | bytearray | memoryview) else chunks)
 
 
 def _read(reader: _TextReader[T], chunks: Iterable[str] | Iterable[bytes]) -> Iterator[StreamingResponse[T]]:
@@ -122,10 +122,12 @@ class _TextReader(Generic[T]):
     def feed(self, chunk: str | bytes) -> StreamingResponse[T] | None:
         """Read one chunk and return its step, if it makes one."""
         try:
-            self._answer.add(chunk if isinstance(chunk, str) else self._utf8.decode(chunk))
+            self._answer.add(chunk if isinstance(chunk, str) else self._utf8.decode(_bytes(chunk)))
             return self._answer.step() if self._answer.waiting else None
         except UnicodeDecodeError as error:
             return self._fail(_not_utf8(error))
+        except ConfigurationError:
+            raise  # the caller's iterable gives what is no text
         except StructStreamError as error:
             return self._fail(error)
 
@@ -142,6 +144,12 @@ class _TextReader(Generic[T]):
     def _fail(self, error: StructStreamError) -> StreamingResponse[T] | None:
         self.failed = True
         return self._answer.fail(error)
+
+
+def _bytes(chunk: object) -> bytes:
+    if isinstance(chunk, bytes | bytearray | memoryview):
+        return bytes(chunk)
+    raise ConfigurationError(f"chunks must be str or bytes, not {type(chunk).__name__}")
 
 
 def _not_utf8(error: UnicodeDecodeError) -> InvalidOutputError:

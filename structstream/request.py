@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args
+
+from pydantic import PydanticUserError, TypeAdapter
+from pydantic_core import SchemaError
 
 from .errors import ConfigurationError
 
@@ -154,23 +158,14 @@ class StreamingStructuredRequest(Generic[T]):
 
         Callbacks, deadlines, retries, headers and the validation context do not count.
         """
-        decides = {
-            name: getattr(self, name)
-            for name in (
-                "model",
-                "conversation",
-                "mode",
-                "temperature",
-                "max_tokens",
-                "stop",
-                "seed",
-                "thinking_budget",
-                "extra",
-            )
-        }
         model = self.response_model
-        decides["type"] = f"{getattr(model, '__module__', '')}.{getattr(model, '__qualname__', '')} {model!r}"
-        text = json.dumps(decides, sort_keys=True, default=_plain, separators=(",", ":"))
+        name = f"{getattr(model, '__module__', '')}.{getattr(model, '__qualname__', '')} {model!r}"
+        decides: dict[str, object] = {field: getattr(self, field) for field in _DECIDES}
+        try:
+            decides["type"] = [name, TypeAdapter(model).json_schema()]
+        except (PydanticUserError, SchemaError, NameError):
+            decides["type"] = name  # a type without a JSON schema can be known by its name only
+        text = json.dumps(_plain(decides), sort_keys=True, default=repr, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def __repr__(self) -> str:
@@ -180,11 +175,17 @@ class StreamingStructuredRequest(Generic[T]):
 
 
 def _plain(value: object) -> object:
+    """A value as JSON can say it, with keys that are text."""
     if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, Sequence):
-        return list(value)
-    return repr(value)
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _shown(name: str, value: object) -> str:
+    """A value in a sentence; of what may hold a key or a conversation only the type."""
+    return f"this {type(value).__name__}" if name in _PRIVATE else repr(value)
 
 
 def _is_number(value: object) -> bool:
@@ -195,11 +196,31 @@ def _is_count(value: object, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
+def _is_stop(value: object) -> bool:
+    if value is None or isinstance(value, str):
+        return True
+    return isinstance(value, Sequence) and not isinstance(value, bytes) and all(isinstance(item, str) for item in value)
+
+
+def _is_headers(value: object) -> bool:
+    """RFC 9110, sections 5.1 and 5.5: a name is a token; a value has no control characters and no space around it."""
+    return isinstance(value, Mapping) and all(
+        isinstance(name, str) and _HEADER_NAME(name) and isinstance(text, str) and _HEADER_VALUE(text)
+        for name, text in value.items()
+    )
+
+
 def _is_messages(value: object) -> bool:
     if isinstance(value, str | bytes) or not isinstance(value, Sequence):
         return False
-    return all(isinstance(item, Mapping) and "role" in item and "content" in item for item in value)
+    return all(isinstance(item, Mapping) and "role" in item and bool(item.keys() & _SAYS) for item in value)
 
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
+_HEADER_VALUE = re.compile(r"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?").fullmatch
+_PRIVATE = frozenset({"prompt", "messages", "system", "headers", "extra"})
+_SAYS = frozenset({"content", "tool_calls"})
+_DECIDES = ("model", "conversation", "mode", "temperature", "max_tokens", "stop", "seed", "thinking_budget", "extra")
 
 # One row a rule: the field, what it must be, the test. The sentence is built from the row.
 _RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
@@ -211,6 +232,7 @@ _RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("temperature", "a number from 0 to 2 or None", lambda v: v is None or (_is_number(v) and 0 <= v <= 2)),
     ("max_tokens", "a positive integer or None", lambda v: v is None or _is_count(v, 1)),
     ("seed", "an integer or None", lambda v: v is None or _is_count(v, -(2**63))),
+    ("stop", "text, a list of texts or None", _is_stop),
     ("thinking_budget", "an integer, 0 or more, or None", lambda v: v is None or _is_count(v, 0)),
     ("timeouts", "a Timeouts(...)", lambda v: isinstance(v, Timeouts)),
     ("max_retries", "an integer, 0 or more", lambda v: _is_count(v, 0)),
@@ -218,14 +240,14 @@ _RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("cadence", f"one of {', '.join(get_args(Cadence))}", lambda v: v in get_args(Cadence)),
     ("streaming_chunk_size", "a positive integer or None", lambda v: v is None or _is_count(v, 1)),
     ("progress_callback", "callable or None", lambda v: v is None or callable(v)),
-    ("headers", "a mapping of names to text", lambda v: isinstance(v, Mapping)),
+    ("headers", "a mapping of header names to text that HTTP can carry", _is_headers),
     ("extra", "a mapping", lambda v: isinstance(v, Mapping)),
 )
 
 
 def _problems(request: StreamingStructuredRequest[Any]) -> list[str]:
     found = [
-        f"{name} must be {what}, not {value!r}"
+        f"{name} must be {what}, not {_shown(name, value)}"
         for name, what, holds in _RULES
         if not holds(value := getattr(request, name))
     ]

@@ -143,3 +143,26 @@ def test_any_text_gives_an_object_or_an_outcome(noise: str | bytes, kind: Any, l
         step = last(chunks, kind, lenient=lenient)  # type: ignore[arg-type]  # each is of one kind
         assert step.outcome is not None
         assert step.outcome.kind in (OutcomeKind.COMPLETE, OutcomeKind.INCOMPLETE, OutcomeKind.INVALID)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"), [("1.5", int), ("3", str), ("2", bool), ("0", type(None)), ("1.5", int | str)]
+)
+def test_a_root_of_the_wrong_type_is_invalid(text: str, kind: Any) -> None:  # Any: types
+    outcome = list(parse_stream([text], kind))[-1].outcome
+    assert outcome is not None
+    assert outcome.kind is OutcomeKind.INVALID
+
+
+@pytest.mark.parametrize("kind", ["Forward", list["Nowhere"], {"type": "object"}])
+def test_what_is_no_type_is_refused_with_a_sentence(kind: Any) -> None:  # Any: no types
+    with pytest.raises(ConfigurationError, match="is no type that Pydantic can read"):
+        list(parse_stream(["1"], kind))
+
+
+def test_whatever_holds_bytes_is_read_and_nothing_else() -> None:
+    pieces: Any = [bytearray(b"1"), memoryview(b"5")]  # Any: wrong kinds, here and below
+    assert list(parse_stream(pieces, int))[-1].result == 15
+    numbers: Any = [5]
+    with pytest.raises(ConfigurationError, match="chunks must be str or bytes, not int"):
+        list(parse_stream(numbers, int))

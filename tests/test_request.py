@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, create_model
 
 from structstream.errors import ConfigurationError
 from structstream.request import HTTPRequest, StreamingStructuredRequest, Timeouts
@@ -43,6 +43,12 @@ def a_request(**changes: Any) -> StreamingStructuredRequest[Pet]:  # Any: argume
         ({"progress_callback": 5}, "progress_callback must be callable"),
         ({"headers": "x"}, "headers must be a mapping"),
         ({"extra": [1]}, "extra must be a mapping"),
+        ({"stop": 5}, "stop must be text, a list of texts or None, not 5"),
+        ({"stop": [5]}, "stop must be text"),
+        ({"headers": {"a\nb": "c"}}, "headers must be a mapping of header names"),
+        ({"headers": {"a": "c\n"}}, "headers must be a mapping of header names"),
+        ({"headers": {"a": 5}}, "headers must be a mapping of header names"),
+        ({"thinking_budget": -1}, "thinking_budget must be an integer, 0 or more"),
         ({"enable_streaming": "yes"}, "enable_streaming must be True or False"),
     ],
 )
@@ -92,6 +98,35 @@ def test_a_request_is_frozen_and_can_be_changed_in_a_copy() -> None:
 )
 def test_a_fingerprint_tells_what_decides_the_answer(changes: dict[str, object]) -> None:
     assert a_request(**changes).fingerprint() != a_request().fingerprint()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"headers": [("Authorization", "Bearer abcdefghijklmnop")]},
+        {"headers": {"Authorization": "Bearer abcdefghijklmnop\n"}},
+        {"extra": [("api_key", "abcdefghijklmnop")]},
+        {"prompt": None, "messages": "abcdefghijklmnop"},
+        {"system": ["abcdefghijklmnop"]},
+    ],
+)
+def test_a_sentence_shows_no_key_and_no_conversation(changes: dict[str, object]) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        a_request(**changes)
+    assert "abcdefghijklmnop" not in str(caught.value)
+
+
+def test_an_assistants_turn_may_hold_tool_calls_only() -> None:
+    turn = {"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": "{}"}}]}
+    assert a_request(prompt=None, messages=[turn]).conversation == (turn,)
+
+
+def test_a_fingerprint_tells_the_schema_and_takes_any_extra() -> None:
+    first = create_model("Same", a=(int, ...))
+    second = create_model("Same", a=(str, ...))
+    assert a_request(response_model=first).fingerprint() != a_request(response_model=second).fingerprint()
+    odd = {"a": {(1, 2): 3}}
+    assert a_request(extra=odd).fingerprint() == a_request(extra=odd).fingerprint()
 
 
 def test_a_fingerprint_does_not_tell_how_the_answer_is_fetched() -> None:

@@ -14,7 +14,7 @@ from types import NoneType
 from typing import Any, TypeVar
 
 from pydantic import PydanticUserError, TypeAdapter
-from pydantic_core import CoreConfig
+from pydantic_core import CoreConfig, SchemaError
 
 from structstream.errors import ConfigurationError
 
@@ -396,9 +396,10 @@ def _read(response_model: Any) -> Shape:  # Any: as above
         adapter: TypeAdapter[Any] = TypeAdapter(response_model)  # Any: as above
         adapter.rebuild(raise_errors=True)
         schema: Schema = adapter.core_schema
-    except PydanticUserError as error:
+    except (PydanticUserError, SchemaError, NameError) as error:
+        problem = str(error).partition("\n")[0]
         raise ConfigurationError(
-            f"response_model {response_model!r} is no type that Pydantic can read: {error.message}"
+            f"response_model {response_model!r} is no type that Pydantic can read: {problem}"
         ) from error
     definitions: dict[str, Schema] = {}
     while schema["type"] == "definitions":

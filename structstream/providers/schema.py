@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import PydanticUserError, TypeAdapter
 from pydantic.errors import PydanticInvalidForJsonSchema
+from pydantic_core import SchemaError
 
 from structstream.errors import ConfigurationError
 
@@ -206,8 +207,8 @@ def _build(response_model: object, form_name: StrictFormName) -> ModelSchema:
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(response_model)  # type: ignore[arg-type]  # Any: the type is the caller's
         schema = adapter.json_schema(mode="validation", by_alias=True)
-    except (PydanticInvalidForJsonSchema, PydanticUserError, NameError) as problem:
-        raise ConfigurationError(f"response_model {name} has no JSON schema: {problem}") from problem
+    except (PydanticInvalidForJsonSchema, PydanticUserError, SchemaError, NameError) as problem:
+        raise ConfigurationError(f"response_model {response_model!r} has no JSON schema: {problem}") from problem
     root = _root_inlined(schema)
     wrap = None if root.get("type") == "object" else WRAP_KEY
     plain = schema if wrap is None else _wrapped(schema)

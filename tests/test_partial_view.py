@@ -7,7 +7,17 @@ import json
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, RootModel, TypeAdapter
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FieldSerializationInfo,
+    RootModel,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    field_serializer,
+    model_serializer,
+)
 
 from structstream.partial import ListView, MappingView, Partial, PartialParser
 from structstream.partial.view import RootPartial, View, partial_class
@@ -221,3 +231,61 @@ def test_a_class_has_one_partial() -> None:
     assert Partial[Pet].__module__ == Pet.__module__
     with pytest.raises(TypeError, match="takes a model or a dataclass"):
         partial_class(int)
+
+
+class Link(BaseModel):
+    to: str
+    after: Link | None = None
+
+    @field_serializer("after")
+    def show_after(self, value: Link | None) -> str:
+        return f"after {self.to}"
+
+
+class Plain(BaseModel):
+    price: float
+    link: Link | None = None
+    note: str = ""
+
+    @field_serializer("price")
+    def show(self, value: float) -> str:
+        return f"{value} for {self.note}"
+
+
+class Informed(Plain):
+    @field_serializer("price")
+    def show(self, value: float, info: FieldSerializationInfo) -> str:  # type: ignore[override]  # Pydantic reads it
+        return f"{info.field_name}: {value} for {self.note}"
+
+
+class Wrapping(Plain):
+    @field_serializer("price", mode="wrap")
+    def show(self, value: float, handler: SerializerFunctionWrapHandler) -> str:  # type: ignore[override]  # as above
+        return f"{handler(value)} for {self.note}"
+
+
+class Everywhere(Plain):
+    @field_serializer("*")
+    def show_all(self, value: object) -> str:
+        return f"{value} for {self.note}"
+
+
+class Whole(Plain):
+    @model_serializer
+    def show_whole(self) -> str:
+        return f"{self.price} for {self.note}"
+
+
+@pytest.mark.parametrize("kind", [Plain, Informed, Wrapping, Everywhere, Whole, Link])
+def test_a_serializer_that_needs_the_finished_model_waits_for_it(kind: type[BaseModel]) -> None:
+    adapter: TypeAdapter[Any] = TypeAdapter(Partial[kind])  # type: ignore[valid-type]  # made at run time
+    text = '{"price": 1.5, "to": "x", "after": null, "note": "ab'
+    shown = snapshot(text, kind)
+    expected = {"to": "x", "after": None} if kind is Link else {"price": 1.5, "link": None, "note": "ab"}
+    assert shown.model_dump() == adapter.dump_python(shown) == expected
+    assert json.loads(shown.model_dump_json()) == json.loads(adapter.dump_json(shown)) == expected
+
+
+def test_a_closed_model_within_is_dumped_by_its_own_serializers() -> None:
+    shown = snapshot('{"price": 1, "link": {"to": "x"}, "note": "', Plain)
+    assert shown.model_dump() == {"price": 1.0, "link": {"to": "x", "after": "after x"}, "note": ""}

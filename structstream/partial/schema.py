@@ -73,7 +73,13 @@ class _Reader:
     def shape(self, schema: Schema, config: CoreConfig | None) -> Shape:
         """The shape of `schema`, whose models come with their own configuration."""
         if schema["type"] == "definition-ref":
-            return self._referenced(schema, config)
+            if "serialization" not in schema:
+                return self._referenced(schema, config)
+            # Dumped in its own way here: not the shape that all other places of this definition share.
+            shape = self._new(schema, config)
+            bare = {"type": "definition-ref", "schema_ref": schema["schema_ref"]}
+            self._fill(shape, {"type": "definitions", "schema": bare}, config)
+            return shape
         shape = self._new(schema, config)
         self._fill(shape, schema, config)
         return shape

@@ -150,14 +150,17 @@ class Shape:
     def validator(self) -> SchemaValidator:
         """Pydantic's validator of just this place."""
         if self._validator is None:
-            self._validator = SchemaValidator(self._standalone(), self.config)
+            self._validator = SchemaValidator(self._standalone(self.schema), self.config)
         return self._validator
 
     @property
     def serializer(self) -> SchemaSerializer:
-        """Pydantic's serializer of just this place."""
+        """Pydantic's serializer of just this place, without a method of the object around it."""
         if self._serializer is None:
-            self._serializer = SchemaSerializer(self._standalone(), self.config)
+            schema = self.schema
+            if schema.get("serialization", {}).get("is_field_serializer"):
+                schema = {key: value for key, value in schema.items() if key != "serialization"}
+            self._serializer = SchemaSerializer(self._standalone(schema), self.config)
         return self._serializer
 
     def shown_as(self, choice: Shape) -> Shape:
@@ -174,16 +177,12 @@ class Shape:
             _serializer=self._serializer,
         )
 
-    def _standalone(self) -> core_schema.CoreSchema:
+    def _standalone(self, schema: Schema) -> core_schema.CoreSchema:
         needed: dict[str, Schema] = {}
-        _collect_references(self.schema, self.definitions, needed)
+        _collect_references(schema, self.definitions, needed)
         if not needed:
-            return self.schema
-        inner = (
-            {"type": "definition-ref", "schema_ref": self.schema["ref"]}
-            if self.schema.get("ref") in needed
-            else self.schema
-        )
+            return schema
+        inner = {"type": "definition-ref", "schema_ref": schema["ref"]} if schema.get("ref") in needed else schema
         return {"type": "definitions", "schema": inner, "definitions": list(needed.values())}
 
 
@@ -200,7 +199,7 @@ def _collect_references(schema: object, definitions: Mapping[str, Schema], neede
                 needed[name] = definitions[name]
                 _collect_references(definitions[name], definitions, needed)
         for key, value in schema.items():
-            if key not in ("metadata", "serialization"):
+            if key != "metadata":
                 _collect_references(value, definitions, needed)
     elif isinstance(schema, list | tuple):
         for value in schema:

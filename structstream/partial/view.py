@@ -313,6 +313,9 @@ class Partial(View, Generic[T]):
     ) -> dict[str, Any]:
         """Return plain data: what is there, and None, ``[]`` or ``{}`` for what is not.
 
+        A field serializer that is a method needs the finished model: the plain value is shown until then. A model
+        serializer is not applied before the model has closed, either.
+
         Args:
             mode: ``python`` or ``json``, as in Pydantic.
             exclude_unset: leave out what is not there.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, ForwardRef
 
 import pytest
 from hypothesis import given, strategies as st
@@ -154,7 +154,7 @@ def test_a_root_of_the_wrong_type_is_invalid(text: str, kind: Any) -> None:  # A
     assert outcome.kind is OutcomeKind.INVALID
 
 
-@pytest.mark.parametrize("kind", ["Forward", list["Nowhere"], {"type": "object"}])
+@pytest.mark.parametrize("kind", ["Forward", ForwardRef("list[Nowhere]"), {"type": "object"}])
 def test_what_is_no_type_is_refused_with_a_sentence(kind: Any) -> None:  # Any: no types
     with pytest.raises(ConfigurationError, match="is no type that Pydantic can read"):
         list(parse_stream(["1"], kind))

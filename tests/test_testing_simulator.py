@@ -217,6 +217,12 @@ async def test_leaving_the_block_closes_what_is_open() -> None:
         provider.base_url  # noqa: B018
 
 
+async def test_a_port_that_is_none_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="port must be"):
+        async with SimulatedProvider(port=99_999):
+            pass
+
+
 async def test_a_port_that_is_taken_is_refused() -> None:
     async with SimulatedProvider() as provider:
         with pytest.raises(ConfigurationError, match="cannot listen on"):

@@ -85,6 +85,8 @@ class ProviderSpec:
             first that matches counts.
         whole_modes: those of its modes in which the answer comes in one piece, though it is streamed.
         strict_form: the subset of JSON Schema that its structured outputs take.
+        lenient: its answers are read leniently in every mode: it serves models that may put prose, thinking or a code
+            fence around the JSON, whatever was asked.
         any_schema: ``native`` takes schemas that the strict subset cannot say.
         strict_tools: a tool may carry ``strict``.
         tool_choice: how the tool call is forced.
@@ -106,6 +108,7 @@ class ProviderSpec:
     modes_of: Sequence[tuple[str, Sequence[ConcreteMode]]] = ()
     whole_modes: Sequence[ConcreteMode] = ()
     strict_form: StrictFormName = "openai"
+    lenient: bool = False
     any_schema: bool = False
     strict_tools: bool = False
     tool_choice: ToolChoice = "named"

@@ -83,6 +83,7 @@ COMPATIBLE: Sequence[ProviderSpec] = (
     ),
     ProviderSpec(
         name="openrouter",
+        lenient=True,
         thinking="reasoning.max_tokens",
         base_url="https://openrouter.ai/api/v1",
         base_url_env="OPENROUTER_BASE_URL",
@@ -110,6 +111,7 @@ COMPATIBLE: Sequence[ProviderSpec] = (
     # Knows json_object, not json_schema; the reasoning models cannot be forced to call a tool.
     ProviderSpec(
         name="deepseek",
+        lenient=True,
         base_url="https://api.deepseek.com/v1",
         base_url_env="DEEPSEEK_BASE_URL",
         key_env=("DEEPSEEK_API_KEY",),
@@ -118,6 +120,7 @@ COMPATIBLE: Sequence[ProviderSpec] = (
     ),
     ProviderSpec(
         name="together",
+        lenient=True,
         base_url="https://api.together.xyz/v1",
         base_url_env="TOGETHER_BASE_URL",
         key_env=("TOGETHER_API_KEY",),
@@ -125,6 +128,7 @@ COMPATIBLE: Sequence[ProviderSpec] = (
     ),
     ProviderSpec(
         name="fireworks",
+        lenient=True,
         base_url="https://api.fireworks.ai/inference/v1",
         base_url_env="FIREWORKS_BASE_URL",
         key_env=("FIREWORKS_API_KEY",),
@@ -139,6 +143,7 @@ COMPATIBLE: Sequence[ProviderSpec] = (
     ),
     ProviderSpec(
         name="perplexity",
+        lenient=True,
         base_url="https://api.perplexity.ai",
         base_url_env="PERPLEXITY_BASE_URL",
         key_env=("PERPLEXITY_API_KEY", "PPLX_API_KEY"),
@@ -148,6 +153,7 @@ COMPATIBLE: Sequence[ProviderSpec] = (
     # tool_choice: auto and none only.
     ProviderSpec(
         name="cerebras",
+        lenient=True,
         base_url="https://api.cerebras.ai/v1",
         base_url_env="CEREBRAS_BASE_URL",
         key_env=("CEREBRAS_API_KEY",),
@@ -156,6 +162,7 @@ COMPATIBLE: Sequence[ProviderSpec] = (
     ),
     ProviderSpec(
         name="moonshotai",
+        lenient=True,
         base_url="https://api.moonshot.ai/v1",
         base_url_env="MOONSHOT_BASE_URL",
         key_env=("MOONSHOT_API_KEY", "MOONSHOTAI_API_KEY"),
@@ -163,6 +170,7 @@ COMPATIBLE: Sequence[ProviderSpec] = (
     ),
     ProviderSpec(
         name="alibaba",
+        lenient=True,
         base_url="https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
         base_url_env="DASHSCOPE_BASE_URL",
         key_env=("DASHSCOPE_API_KEY", "ALIBABA_API_KEY"),
@@ -171,6 +179,7 @@ COMPATIBLE: Sequence[ProviderSpec] = (
     # On the caller's own machine: a grammar holds the model to any schema.
     ProviderSpec(
         name="vllm",
+        lenient=True,
         base_url="http://localhost:8000/v1",
         base_url_env="VLLM_BASE_URL",
         key_env=("VLLM_API_KEY",),
@@ -179,6 +188,7 @@ COMPATIBLE: Sequence[ProviderSpec] = (
     ),
     ProviderSpec(
         name="ollama",
+        lenient=True,
         base_url="http://localhost:11434/v1",
         base_url_env="OLLAMA_BASE_URL",
         key_env=("OLLAMA_API_KEY",),
@@ -188,6 +198,7 @@ COMPATIBLE: Sequence[ProviderSpec] = (
     # tool_choice as an object is refused: "Supported string values: none, auto, required".
     ProviderSpec(
         name="lmstudio",
+        lenient=True,
         base_url="http://localhost:1234/v1",
         base_url_env="LMSTUDIO_BASE_URL",
         key_env=("LMSTUDIO_API_KEY",),

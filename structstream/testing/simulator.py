@@ -138,8 +138,9 @@ class SimulatedProvider:
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(lambda: Connection(self), self._host, self._port, backlog=2048)
-        except OSError as error:
-            raise ConfigurationError(f"cannot listen on {self._host}:{self._port}: {error.strerror}") from error
+        except (OSError, OverflowError) as error:
+            problem = error.strerror if isinstance(error, OSError) else error
+            raise ConfigurationError(f"cannot listen on {self._host}:{self._port}: {problem}") from error
         return self
 
     async def __aexit__(

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from math import inf
 from typing import TYPE_CHECKING, Generic, TypeVar
+from urllib.parse import urlsplit
 
 from .clock import DeadlinePassed, Interrupted, Watchdog
 from .decoder import StreamDecoder
@@ -193,6 +194,8 @@ class Exchange(Generic[T]):
         self._answer = answer
         self._headers = {name: value for name, value in answer.headers.items() if _HEADERS.match(name)}
         body = aiter(answer)
+        if 300 <= answer.status < 400:
+            raise _moved(self._route.spec.name, answer)
         if not 200 <= answer.status < 300:
             raise await self._refused(body, b"")
         return body
@@ -337,6 +340,24 @@ class Head:
 
 
 _NOTHING = re.compile(rb"(?:[\xef\xbb\xbf\s]|:[^\r\n]*+[\r\n])*+")
+
+
+def _moved(provider: str, answer: HTTPAnswer) -> UnexpectedResponseError:
+    """Say where a redirect leads, by its host only: path and query may hold secrets."""
+    location = answer.headers.get("location")
+    try:
+        host = urlsplit(location or "").netloc.rpartition("@")[2]
+        where = f"the host {host}" if host else "another path of its host" if location else "nowhere"
+    except ValueError:
+        where = "an address that cannot be read"
+    error = UnexpectedResponseError(
+        f"a redirect to {where}: not followed, as the key would go with it; set the base URL to where the API is",
+        provider=provider,
+        status=answer.status,
+        request_id=next((answer.headers[name] for name in _REQUEST_IDS if name in answer.headers), None),
+    )
+    error.retryable = False  # the same call is sent the same way again
+    return error
 
 
 def _incomplete(broken: ConnectionFailedError) -> IncompleteError:

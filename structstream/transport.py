@@ -171,6 +171,8 @@ class SDKTransport:
                     "headers": {**unsaid, **self._named(request.headers)},
                     "timeout": timeout,
                     "max_retries": 0,
+                    # HTTP clients drop ``Authorization`` on the way to another host, but no other header with a key.
+                    "follow_redirects": False,
                     "security": {
                         "bearer_auth": True
                     },  # the project's key and never the admin's, as the SDK's own calls

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import itertools
 import logging
+import re
 import resource
 from typing import Any
 
@@ -417,3 +418,39 @@ async def test_a_stream_without_its_content_type_is_read_all_the_same() -> None:
     assert EVENT_STREAM["content-type"] == "text/event-stream"
     async with raw_server(answer) as server, CLIENTS[0](server.base_url) as client:
         assert await StructuredLLMService(client).route_structured(request_for()) == ADA
+
+
+REDIRECTS = [
+    ("https://other.example:8443/v2/chat?token=hidden", "to the host other.example:8443: .* set the base URL"),
+    ("//other.example/v2", "to the host other.example: .* set the base URL"),
+    ("/v2/chat/completions", "to another path of its host: .* set the base URL"),
+    ("https://[broken/", "to an address that cannot be read: .* set the base URL"),
+]
+
+
+@pytest.mark.parametrize("make_client", CLIENTS, ids=lambda make: make.__name__)
+@pytest.mark.parametrize(("location", "sentence"), REDIRECTS, ids=[where for where, _ in REDIRECTS])
+async def test_a_redirect_is_an_error_that_says_where_to_go(make_client: Any, location: str, sentence: str) -> None:
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(http_head("307 Temporary Redirect", {"location": location, "x-request-id": "r1"}, 2) + b"{}")
+
+    async with raw_server(answer) as server, make_client(server.base_url) as client:
+        end = last(await steps_of(StructuredLLMService(client), request_for()))
+    assert end.outcome is not None
+    error = end.outcome.error
+    assert isinstance(error, errors.UnexpectedResponseError)
+    assert (error.status, error.retryable, error.request_id) == (307, False, "r1")
+    assert re.search(sentence, str(error))
+    assert "hidden" not in str(error)
+    assert len(server.requests) == 1
+
+
+async def test_a_redirect_to_nowhere_is_an_error_too() -> None:
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(http_head("304 Not Modified", {"x": "1"}, 0))
+
+    async with raw_server(answer) as server, CLIENTS[0](server.base_url) as client:
+        end = last(await steps_of(StructuredLLMService(client), request_for()))
+    assert end.outcome is not None
+    assert isinstance(end.outcome.error, errors.UnexpectedResponseError)
+    assert not end.outcome.error.retryable

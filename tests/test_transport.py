@@ -355,3 +355,36 @@ async def test_the_key_is_sent_once_in_the_header_that_the_provider_wants(header
         await transport.aclose()
     sent = [line for line in server.requests[0].split(b"\r\n") if KEY.encode() in line]
     assert sent == [f"{header}: {KEY}".encode() if header else f"authorization: Bearer {KEY}".encode()]
+
+
+def redirecting(where: str, code: str) -> Answer:
+    return says(http_head(code, {"location": f"{where}/elsewhere?token=1"}, 0))
+
+
+@pytest.mark.parametrize(
+    "code", ["301 Moved Permanently", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"]
+)
+@pytest.mark.parametrize("header", [None, "x-api-key", "x-goog-api-key"])
+async def test_no_key_follows_a_redirect(header: str | None, code: str) -> None:
+    async with (
+        raw_server(says(http_head(length=len(BODY)), BODY)) as thief,
+        raw_server(redirecting(thief.base_url.replace("127.0.0.1", "localhost"), code)) as server,
+    ):
+        transport = SDKTransport.build(provider="any", base_url=server.base_url, api_key=KEY, key_header=header)
+        answer = await transport.stream(REQUEST)
+        assert answer.status == int(code[:3])
+        await answer.aclose()
+        await transport.aclose()
+    assert len(server.requests) == 1
+    assert thief.requests == []
+
+
+@every_client
+async def test_no_kind_of_client_follows_a_redirect(make_client: Client) -> None:
+    async with (
+        raw_server(says(http_head(length=len(BODY)), BODY)) as thief,
+        talking(make_client, redirecting(thief.base_url, "307 Temporary Redirect")) as (transport, server),
+    ):
+        assert (await transport.stream(REQUEST)).status == 307
+    assert len(server.requests) == 1
+    assert thief.requests == []

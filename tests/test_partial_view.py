@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from pydantic import (
@@ -15,9 +15,11 @@ from pydantic import (
     RootModel,
     SerializerFunctionWrapHandler,
     TypeAdapter,
+    computed_field,
     field_serializer,
     model_serializer,
 )
+from typing_extensions import TypedDict
 
 from structstream.partial import ListView, MappingView, Partial, PartialParser
 from structstream.partial.view import RootPartial, View, partial_class
@@ -210,6 +212,7 @@ def test_fields_may_be_called_as_what_a_view_stands_on() -> None:
     shown = snapshot('{"_node": 1, "is_complete": true, "_path": "x', Inward)
     assert shown.model_dump() == {"_node": 1, "_path": "x", "is_complete": True}
     assert shown.is_complete is True
+    assert snapshot("{", Inward).model_dump() == {"_node": None, "_path": None, "is_complete": None}
 
 
 def test_a_root_model_shows_its_root() -> None:
@@ -289,3 +292,84 @@ def test_a_serializer_that_needs_the_finished_model_waits_for_it(kind: type[Base
 def test_a_closed_model_within_is_dumped_by_its_own_serializers() -> None:
     shown = snapshot('{"price": 1, "link": {"to": "x"}, "note": "', Plain)
     assert shown.model_dump() == {"price": 1.0, "link": {"to": "x", "after": "after x"}, "note": ""}
+
+
+class Leaf(BaseModel):
+    size: int = Field(serialization_alias="leafSize")
+    token: str = Field(default="t", exclude=True)
+
+
+class LeafDict(TypedDict):
+    leaf: Leaf
+    secret: Annotated[int, Field(exclude=True)]
+    big: Annotated[int, Field(alias="isBig")]
+
+
+class Bush(BaseModel):
+    name: str = Field(alias="bushName")
+    leaves: list[Leaf] = []
+    table: LeafDict | None = None
+    password: str = Field(default="p", exclude=True)
+    zero: int = Field(default=1, exclude_if=lambda value: value == 0)
+
+    @computed_field(alias="nameLength")  # type: ignore[prop-decorator]  # mypy knows no decorated property
+    @property
+    def name_length(self) -> int:
+        return len(self.name)
+
+
+BUSH = (
+    '{"password": "pw", "zero": 0, "bushName": "b", "leaves": [{"size": 1, "token": "x"}, {"token": "y", "size": 2}],'
+    ' "table": {"secret": 1, "isBig": 2, "leaf": {"size": 3, "token": "z"}}}'
+)
+
+
+def keys_of(dumped: Any) -> set[str]:  # Any: plain data
+    """Every key of plain data, however deep."""
+    if isinstance(dumped, dict):
+        return set(dumped).union(*map(keys_of, dumped.values()))
+    return set().union(*map(keys_of, dumped)) if isinstance(dumped, list) else set()
+
+
+@pytest.mark.parametrize("by_alias", [True, False])
+def test_a_partial_has_no_key_that_the_final_object_has_not(by_alias: bool) -> None:
+    adapter: TypeAdapter[Any] = TypeAdapter(Partial[Bush])
+    final = Bush.model_validate_json(BUSH).model_dump(by_alias=by_alias)
+    top, allowed = set(final) | {"zero"}, keys_of(final) | {"zero"}
+    for end in range(1, len(BUSH)):
+        shown = snapshot(BUSH[:end], Bush)
+        dumped = shown.model_dump(mode="json", by_alias=by_alias)
+        assert top - {"zero"} <= set(dumped) <= top
+        assert keys_of(dumped) <= allowed
+        assert dumped == json.loads(shown.model_dump_json(by_alias=by_alias))
+        assert dumped == adapter.dump_python(shown, mode="json", by_alias=by_alias)
+        assert dumped == json.loads(adapter.dump_json(shown, by_alias=by_alias))
+
+
+def test_a_framework_passes_its_options_on() -> None:
+    adapter: TypeAdapter[Any] = TypeAdapter(Partial[Bush])
+    shown, final = snapshot('{"bushName": "b", "leaves": [{"si', Bush), Bush.model_validate_json(BUSH)
+    assert adapter.dump_python(shown, exclude_unset=True) == {"name": "b", "leaves": [{}]}
+    assert adapter.dump_python(shown, exclude_none=True) == {"name": "b", "leaves": [{}]}
+    assert adapter.dump_python(shown, include={"name", "zero"}) == {"name": "b", "zero": None}
+    assert adapter.dump_python(final, by_alias=True) == final.model_dump(by_alias=True)
+    assert json.loads(adapter.dump_json(final, exclude_none=True, exclude={"leaves"})) == final.model_dump(
+        mode="json", exclude_none=True, exclude={"leaves"}
+    )
+
+
+def test_fields_are_chosen_by_their_names() -> None:
+    shown = snapshot('{"bushName": "b", "leaves": [{"si', Bush)
+    assert shown.model_dump(include={"name", "password"}, by_alias=True) == {"bushName": "b"}
+    assert shown.model_dump(include={"name", "zero"}, exclude={"zero"}) == {"name": "b"}
+    assert json.loads(shown.model_dump_json(exclude={"leaves", "name_length"}, exclude_none=True)) == {"name": "b"}
+
+
+def test_a_model_may_ask_for_its_aliases() -> None:
+    class Own(BaseModel):
+        model_config = ConfigDict(serialize_by_alias=True)
+
+        one: int = Field(alias="uno")
+
+    assert snapshot('{"uno": 1,', Own).model_dump() == {"uno": 1}
+    assert snapshot('{"uno": 1,', Own).model_dump(by_alias=False) == {"one": 1}

@@ -19,7 +19,7 @@ from pydantic_core import CoreConfig, SchemaError
 from structstream.errors import ConfigurationError
 
 from .accepts import SCALAR_KINDS, STRINGS_THAT_YIELD, accepts
-from .shapes import ArrayPart, Field, MappingPart, RecordPart, Schema, Shape, Siblings, TaggedPart, TextPart
+from .shapes import ArrayPart, Field, MappingPart, RecordPart, Schema, Shape, Siblings, TaggedPart, TextPart, Told
 
 __all__ = ["shape_of"]
 
@@ -265,6 +265,7 @@ class _Reader:
             extra_shape=self.shape(extras, config),  # type: ignore[arg-type]  # as above
             by_name=by_name,
             siblings=self._siblings(schema, by_name, keys, config) if len(shown) == len(members) else {},
+            told=_told(schema, config),
         )
 
     def _siblings(
@@ -334,6 +335,23 @@ def _reduced(schema: Schema, names: Sequence[str]) -> Schema:
     rest = {key: value for key, value in schema.items() if key not in dropped}
     reduced = {**rest, "fields": kept, "extra_behavior": "ignore"}
     return {**reduced, "computed_fields": []} if schema["type"] == "dataclass-args" else reduced
+
+
+def _told(schema: Schema, config: Schema) -> Told:
+    """How the fields of a record, and what it computes of them, are dumped."""
+    fields = schema["fields"]
+    items = dict(fields) if isinstance(fields, Mapping) else {item["name"]: item for item in fields}
+    computed = {item["property_name"]: item for item in schema.get("computed_fields", ())}
+    found = Told(
+        aliases={name: item["serialization_alias"] for name, item in items.items() if item.get("serialization_alias")},
+        by_alias=bool(config.get("serialize_by_alias")),
+        hidden=frozenset(name for name, item in items.items() if item.get("serialization_exclude")),
+    )
+    found.aliases.update({name: item["alias"] for name, item in computed.items() if item.get("alias")})
+    for name, item in {**items, **computed}.items():
+        if item.get("serialization_exclude_if") is not None:
+            found.hidden_if[name] = item["serialization_exclude_if"]
+    return found
 
 
 def _lookup_paths(name: str, item: Schema, config: Schema) -> list[list[str | int]]:

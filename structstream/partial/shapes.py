@@ -22,6 +22,7 @@ __all__ = [
     "Siblings",
     "TaggedPart",
     "TextPart",
+    "Told",
 ]
 
 Schema = Mapping[str, Any]  # Any: a core schema is a tagged dict of many forms
@@ -66,6 +67,16 @@ class Siblings:
 
 
 @dataclass(slots=True, eq=False)
+class Told:
+    """How the fields of a record are dumped: `hidden` are never, `hidden_if` not with a value of which it holds."""
+
+    aliases: dict[str, str] = field(default_factory=dict)
+    by_alias: bool = False  # where nobody says
+    hidden: frozenset[str] = frozenset()
+    hidden_if: dict[str, Callable[[Any], bool]] = field(default_factory=dict)  # Any: takes the field's own type
+
+
+@dataclass(slots=True, eq=False)
 class RecordPart:
     """An object with named fields: a model, a dataclass or a TypedDict."""
 
@@ -78,6 +89,7 @@ class RecordPart:
     extra_shape: Shape
     by_name: dict[str, Field]
     siblings: dict[str, Siblings]
+    told: Told
     view: type[Any] | None = None  # Any: what shows it while it is open, noted by who made it
 
 

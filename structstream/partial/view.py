@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set as AbstractSet
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast, overload
 
 from pydantic import BaseModel, RootModel
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["ListView", "MappingView", "Partial", "RootPartial", "View", "partial_class", "view_of"]
 
 T = TypeVar("T")
+
+# Which fields, as Pydantic is told it; Any: a mapping may go on inside of a field.
+_Names = AbstractSet[int | str] | Mapping[Any, Any] | None
 
 # What Rust's `trim` takes for whitespace, which is what Pydantic strips.
 _WHITESPACE = (
@@ -116,6 +119,30 @@ class View:
     def _dump(self, options: Mapping[str, Any]) -> Any:  # Any: plain data
         raise NotImplementedError
 
+    def _dump_fields(
+        self, names: Sequence[str], options: Mapping[str, Any], include: _Names = None, exclude: _Names = None
+    ) -> dict[str, Any]:  # Any: plain data
+        """Dump a record under the keys of its model: `names`, which are there or not, and what else is there."""
+        told = cast("RecordPart", self._node.part).told
+        by_alias = told.by_alias if options.get("by_alias") is None else options["by_alias"]
+        visible = dict(self._visible())
+        dumped: dict[str, Any] = {}
+        for name in dict.fromkeys((*names, *visible)):
+            pos = visible.get(name)
+            if name in told.hidden or not _is_chosen(name, include, exclude):
+                continue
+            if pos is None:
+                if options.get("exclude_unset"):
+                    continue
+                value = cast("Partial[Any]", self)._get(name)
+            elif pos < self._closed and name in told.hidden_if and told.hidden_if[name](self._at(pos)):
+                continue
+            else:
+                value = self._dumped(pos, options)
+            if value is not None or not options.get("exclude_none"):
+                dumped[told.aliases.get(name, name) if by_alias else name] = value
+        return dumped
+
     def _is_complete(self, path: Sequence[str | int]) -> bool:
         if not path:
             return False
@@ -136,6 +163,14 @@ class View:
             ValueError: `path` is no path.
         """
         return self._is_complete(parse_path(path))
+
+
+def _is_chosen(name: str, include: _Names, exclude: _Names) -> bool:
+    if include is not None and name not in include:
+        return False
+    if isinstance(exclude, Mapping):
+        return exclude.get(name) not in (True, ...)
+    return exclude is None or name not in exclude
 
 
 def _exists(value: Any, path: Sequence[str | int]) -> bool:  # Any: a closed value of any type
@@ -230,6 +265,8 @@ class MappingView(View, Mapping[Any, Any]):  # Any: keys and values are of the m
         return sum(1 for _ in self._visible())
 
     def _dump(self, options: Mapping[str, Any]) -> dict[Any, Any]:
+        if isinstance(self._node.part, RecordPart):
+            return self._dump_fields((), options)
         return {self._dumped_key(name, options): self._dumped(pos, options) for name, pos in self._visible()}
 
     def _dumped_key(self, key: Any, options: Mapping[str, Any]) -> Any:
@@ -302,15 +339,19 @@ class Partial(View, Generic[T]):
             return None
         return {name: self._at(pos) for name, pos in self._visible() if name not in part.by_name}
 
-    def _dump(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        there = {name: self._dumped(pos, options) for name, pos in self._visible()}
-        missing = {} if options.get("exclude_unset") else {name: self._get(name) for name in self._names}
-        ordered = {name: there.pop(name, value) for name, value in missing.items()} | there
-        return {name: value for name, value in ordered.items() if value is not None or not options.get("exclude_none")}
+    def _dump(self, options: Mapping[str, Any], include: _Names = None, exclude: _Names = None) -> Any:
+        return self._dump_fields(self._names, options, include, exclude)
 
     def model_dump(
-        self, *, mode: str = "python", exclude_unset: bool = False, exclude_none: bool = False
-    ) -> dict[str, Any]:
+        self,
+        *,
+        mode: str = "python",
+        by_alias: bool | None = None,
+        include: AbstractSet[str] | None = None,
+        exclude: AbstractSet[str] | None = None,
+        exclude_unset: bool = False,
+        exclude_none: bool = False,
+    ) -> dict[str, Any]:  # Any: plain data
         """Return plain data: what is there, and None, ``[]`` or ``{}`` for what is not.
 
         A field serializer that is a method needs the finished model: the plain value is shown until then. A model
@@ -318,14 +359,28 @@ class Partial(View, Generic[T]):
 
         Args:
             mode: ``python`` or ``json``, as in Pydantic.
+            by_alias: name the fields by their serialization aliases; None as the model's configuration says.
+            include: the names of the fields to dump, on the top level only; None for all.
+            exclude: the names of the fields not to dump, on the top level only; None for none.
             exclude_unset: leave out what is not there.
             exclude_none: leave out what reads None.
         """
-        return dict(self._dump({"mode": mode, "exclude_unset": exclude_unset, "exclude_none": exclude_none}))
+        options = {"mode": mode, "by_alias": by_alias, "exclude_unset": exclude_unset, "exclude_none": exclude_none}
+        return cast("dict[str, Any]", self._dump(options, include, exclude))
 
-    def model_dump_json(self, *, indent: int | None = None) -> str:
-        """Return the same as JSON text; `indent` in spaces, None for one line."""
-        return json.dumps(self._dump({"mode": "json"}), indent=indent, ensure_ascii=False)
+    def model_dump_json(
+        self,
+        *,
+        indent: int | None = None,
+        by_alias: bool | None = None,
+        include: AbstractSet[str] | None = None,
+        exclude: AbstractSet[str] | None = None,
+        exclude_unset: bool = False,
+        exclude_none: bool = False,
+    ) -> str:
+        """Return the same as JSON text; `indent` in spaces, None for one line, all else as for `model_dump`."""
+        options = {"mode": "json", "by_alias": by_alias, "exclude_unset": exclude_unset, "exclude_none": exclude_none}
+        return json.dumps(self._dump(options, include, exclude), indent=indent, ensure_ascii=False)
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         return ((name, getattr(self, name)) for name in self._names)
@@ -362,9 +417,13 @@ class Partial(View, Generic[T]):
 
 
 def _serialize(value: Any, info: core_schema.SerializationInfo[Any]) -> Any:  # Any: a snapshot or a final object
-    if isinstance(value, View):
-        return value._dump({"mode": info.mode})
-    return to_jsonable_python(value) if info.mode == "json" else shape_of(type(value)).serializer.to_python(value)
+    # Pydantic tells no difference between by_alias=False and nothing said, where a model's configuration decides.
+    options: dict[str, Any] = {"mode": info.mode, "by_alias": True if info.by_alias else None}
+    options |= {"exclude_unset": info.exclude_unset, "exclude_none": info.exclude_none}
+    if isinstance(value, Partial):
+        return value._dump(options, info.include, info.exclude)
+    options |= {"include": info.include, "exclude": info.exclude, "exclude_defaults": info.exclude_defaults}
+    return shape_of(type(value)).serializer.to_python(value, **options)
 
 
 class RootPartial(Partial[T]):
@@ -383,12 +442,12 @@ class RootPartial(Partial[T]):
     def _is_complete(self, path: Sequence[str | int]) -> bool:
         return isinstance(self.root, View) and self.root._is_complete(path)
 
-    def _dump(self, options: Mapping[str, Any]) -> Any:  # Any: plain data
+    def _dump(self, options: Mapping[str, Any], include: _Names = None, exclude: _Names = None) -> Any:
         return self.root._dump(options) if isinstance(self.root, View) else self.root
 
     def model_dump(self, **options: Any) -> Any:  # Any: a RootModel dumps its root
         """Return the root as plain data; options as for `Partial.model_dump`."""
-        return self._dump({"mode": "python", **options})
+        return super().model_dump(**options)
 
     @property
     def model_fields_set(self) -> set[str]:

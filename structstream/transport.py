@@ -219,6 +219,11 @@ class SDKTransport:
             )
         if any(isinstance(link, httpx2.InvalidURL | httpx2.UnsupportedProtocol) for link in chain):
             return ConfigurationError(f"the base URL cannot be called: {self._sentence(error)}")
+        if any(_is_refused_header(link) for link in chain):
+            # Not quoted: what it says may be the key, or a part of it.
+            return ConfigurationError(
+                "the request cannot be written as HTTP: a header, or the key, has a character that no header can carry"
+            )
         if connect_timeout is not None and any(isinstance(link, TimeoutError) for link in chain):
             return StreamTimeoutError("connect", configured=connect_timeout, elapsed=elapsed)
         where = f"{self._client.base_url.scheme}://{self._client.base_url.netloc.decode()}"
@@ -329,6 +334,13 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         seen.add(id(error))
         yield error
         error = error.__cause__ or error.__context__
+
+
+def _is_refused_header(error: BaseException) -> bool:
+    """A bare ValueError is aiohttp's, and an SSLError is a subclass; h11 has one class for all that it will not write."""
+    if type(error) is ValueError:
+        return "header" in str(error)
+    return type(error).__name__ == "LocalProtocolError" and str(error).startswith("Illegal header")
 
 
 @lru_cache(maxsize=1)

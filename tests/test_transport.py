@@ -17,7 +17,7 @@ import pytest
 from openai import AsyncAzureOpenAI, AsyncOpenAI, DefaultAioHttpClient, OpenAI
 
 from structstream.clock import SystemClock
-from structstream.errors import ConfigurationError, ConnectionFailedError, StreamTimeoutError, StructStreamError
+from structstream.errors import ConfigurationError, ConnectionFailedError, StreamTimeoutError
 from structstream.request import HTTPRequest
 from structstream.transport import SDKTransport, Transport, transport_of
 from tests.rawserver import EVENT_STREAM, RawServer, http_head, raw_server
@@ -292,7 +292,7 @@ async def test_a_key_that_http_refuses_is_quoted_nowhere(
     async with raw_server(holds) as server, make_client(server.base_url) as client:
         client.api_key = key
         transport = SDKTransport(client)
-        with caplog.at_level(logging.DEBUG, "structstream"), pytest.raises(StructStreamError) as caught:
+        with caplog.at_level(logging.DEBUG, "structstream"), pytest.raises(ConfigurationError) as caught:
             await transport.stream(REQUEST)
     shown = "".join(traceback.format_exception(caught.value)) + repr(caught.value) + repr(transport)
     assert "planted" not in shown
@@ -388,3 +388,19 @@ async def test_no_kind_of_client_follows_a_redirect(make_client: Client) -> None
         assert (await transport.stream(REQUEST)).status == 307
     assert len(server.requests) == 1
     assert thief.requests == []
+
+
+@every_client
+@pytest.mark.parametrize(
+    "headers",
+    [{"x-a": "planted\nvalue"}, {"x-a\n": "planted"}, {"x-a": "plant\0ed"}, {"x-a": "planted é"}],
+    ids=["newline", "name", "null", "letter"],
+)
+async def test_a_header_that_http_refuses_is_the_callers_to_change(
+    make_client: Client, headers: dict[str, str]
+) -> None:
+    async with talking(make_client, holds) as (transport, server):
+        with pytest.raises(ConfigurationError, match="cannot be written as HTTP") as caught:
+            await transport.stream(HTTPRequest("POST", "/chat/completions", headers, {"model": "m"}))
+        assert "planted" not in str(caught.value)
+        assert server.requests == []

@@ -175,20 +175,24 @@ class Exchange(Generic[T]):
             await self._close()
 
     def _begin(self) -> None:
-        timeouts, now = self._request.timeouts, self._clock.now()
-        self._began = self._asked = now
-        self._total_at = inf if timeouts.total is None else now + timeouts.total
-        # A whole answer has no first token: it comes when the model is done.
-        first = inf if timeouts.first_token is None or not self._request.enable_streaming else timeouts.first_token
-        self._first_at = min(now + first, self._total_at)
+        self._began = self._asked = self._clock.now()
         self._ledger.outcome = None
         self._ledger.watchdog = self._watchdog
         if self._ledger.left:
             self._watchdog.interrupt()
         _logger.debug("%s: attempt %d starts, mode %s", self._name, self._number, self._mode)
 
+    def _set_deadlines(self) -> None:
+        timeouts, now = self._request.timeouts, self._clock.now()
+        self._began = self._asked = now
+        self._total_at = inf if timeouts.total is None else now + timeouts.total
+        # A whole answer has no first token: it comes when the model is done.
+        first = inf if timeouts.first_token is None or not self._request.enable_streaming else timeouts.first_token
+        self._first_at = min(now + first, self._total_at)
+
     async def _open(self) -> AsyncIterator[bytes]:
         transport = await self._connect()
+        self._set_deadlines()  # not before: the first call of a process imports the vendor's SDK, which takes seconds
         with self._watchdog.until(self._first_at):
             answer = await transport.stream(self._call, connect_timeout=self._request.timeouts.connect)
         self._answer = answer

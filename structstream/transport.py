@@ -337,7 +337,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _is_refused_header(error: BaseException) -> bool:
-    """A bare ValueError is aiohttp's, and an SSLError is a subclass; h11 has one class for all that it will not write."""
+    """A bare ValueError is aiohttp's, SSLError a subclass; h11 has one class for all it will not write."""
     if type(error) is ValueError:
         return "header" in str(error)
     return type(error).__name__ == "LocalProtocolError" and str(error).startswith("Illegal header")

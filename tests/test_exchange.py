@@ -21,6 +21,7 @@ from structstream.testing import (
     FakeClock,
     Fault,
     Script,
+    SimulatedProvider,
     content_filter,
     cut_at_byte,
     drop_at_byte,
@@ -42,6 +43,7 @@ from structstream.testing import (
     two_tool_calls,
     unknown_events,
 )
+from structstream.transport import SDKTransport
 from tests.edge import CLIENTS, KEY, PROFILE, Profile, request_for, serving, steps_of
 from tests.rawserver import EVENT_STREAM, http_head, raw_server
 
@@ -454,3 +456,28 @@ async def test_a_redirect_to_nowhere_is_an_error_too() -> None:
     assert end.outcome is not None
     assert isinstance(end.outcome.error, errors.UnexpectedResponseError)
     assert not end.outcome.error.retryable
+
+
+async def test_the_time_that_the_transport_takes_to_stand_is_no_part_of_the_deadlines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first call of a process imports the vendor's SDK."""
+
+    class Blocked(FakeClock):
+        def block(self, seconds: float) -> None:
+            self._now += seconds
+
+    clock, build = Blocked(), SDKTransport.build
+
+    def slow(**arguments: Any) -> SDKTransport:
+        clock.block(100)
+        return build(**arguments)
+
+    async with SimulatedProvider(document=PROFILE) as provider:
+        monkeypatch.setattr(SDKTransport, "build", slow)
+        monkeypatch.setenv("STRUCTSTREAM_SIMULATED_BASE_URL", provider.base_url)
+        async with StructuredLLMService(clock=clock) as service:
+            end = last(await steps_of(service, request_for(timeouts=Timeouts(first_token=5, total=50))))
+    assert end.outcome is not None
+    assert end.outcome.kind is OutcomeKind.COMPLETE
+    assert end.outcome.timings.total < 100

@@ -41,7 +41,7 @@ class StructuredLLMService:
         client: the caller's own `AsyncOpenAI` or `AsyncAzureOpenAI`, used for every request with its key, base URL and
             HTTP client, and not closed here; or a `Transport`. None builds a client for each provider when it is first
             asked, with key and base URL from the environment.
-        providers: the rows of the routing table; None for `structstream.providers.ROUTES`.
+        providers: rows that are added to `structstream.providers.ROUTES`, or replace those of the same name; None for none.
         api_keys: keys by the provider's name, before those of the environment; None for none.
         clock: what measures time; None for the machine's.
 
@@ -65,7 +65,7 @@ class StructuredLLMService:
         clock: Clock | None = None,
     ) -> None:
         self._clock: Clock = clock or SystemClock()
-        self._providers = ROUTES if providers is None else providers
+        self._providers = {**ROUTES, **(providers or {})}
         self._api_keys = dict(api_keys or {})
         self._given = None if client is None else transport_of(client, self._clock)
         self._pool = TransportPool()

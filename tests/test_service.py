@@ -345,3 +345,10 @@ async def test_the_stream_and_the_whole_answer_agree(make_client: Any) -> None:
 
 def test_errors_of_this_library_have_one_root() -> None:
     assert issubclass(ConfigurationError, StructStreamError)
+
+
+def test_rows_of_the_callers_are_added_to_the_table() -> None:
+    mine = ProviderSpec(name="mine", base_url="http://127.0.0.1:9/v1", needs_key=False)
+    service = StructuredLLMService(providers={"mine": mine, "groq": mine}, api_keys={"openai": KEY})
+    assert service._plan("mine/m")[0].spec is service._plan("groq/m")[0].spec is mine
+    assert service._plan("gpt-4o")[0].spec is ROUTES["openai"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 from structstream.partial.nodes import ABSENT, Node, TextNode
 from structstream.partial.schema import shape_of
 from structstream.partial.shapes import ArrayPart, MappingPart
@@ -36,3 +39,8 @@ def test_a_path_goes_from_the_root_inwards() -> None:
     assert node.parent is not None
     assert node.parent.path_of(0) == []
     assert repr(ABSENT) == "ABSENT"
+
+
+def test_there_is_one_absent_value() -> None:
+    assert copy.deepcopy(ABSENT) is ABSENT
+    assert pickle.loads(pickle.dumps(ABSENT)) is ABSENT

@@ -25,6 +25,9 @@ class Absent:
     def __repr__(self) -> str:
         return "ABSENT"
 
+    def __reduce__(self) -> str:
+        return "ABSENT"  # there is one: a copy of a snapshot holds the same
+
 
 ABSENT = Absent()
 

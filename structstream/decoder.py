@@ -38,6 +38,8 @@ __all__ = ["HANDLERS", "StreamDecoder"]
 
 T = TypeVar("T")
 
+_MAX_EVENT_BYTES = 16 * 2**20
+
 
 class StreamDecoder(Generic[T]):
     r"""Decodes one streamed answer.
@@ -48,11 +50,14 @@ class StreamDecoder(Generic[T]):
         response_model: the type of the answer.
         provider: the decoder of the provider's dialect, a fresh one.
         tool: the JSON comes as the arguments of a tool call; False: as text.
+        tool_name: the name of the tool that was asked for: calls of others are noted and passed over. Empty takes the
+            first call, whatever its name.
         lenient: repair what models do to JSON.
         wrap_key: the key of an object around the value; None for no such object.
         cadence: one response per `feed`, or one per delta.
         chunk_size: if given, a response once so many characters have come since the last one, instead of by `cadence`.
         limits: the bounds of the JSON; None for the defaults.
+        max_event_bytes: the bound of one line and of one event of the stream; None for 16 MiB.
         context: Pydantic's validation context.
         fail_fast: end when a value closes invalid. False waits for the end, where Pydantic judges the whole.
         attempt: the number that the responses carry.
@@ -78,17 +83,24 @@ class StreamDecoder(Generic[T]):
         provider: ProviderDecoder,
         *,
         tool: bool = False,
+        tool_name: str = "",
         lenient: bool = False,
         wrap_key: str | None = None,
         cadence: Cadence = "read",
         chunk_size: int | None = None,
         limits: JSONLimits | None = None,
+        max_event_bytes: int | None = None,
         context: Any = None,  # Any: Pydantic's own type for it
         fail_fast: bool = True,
         attempt: int = 1,
         array: bool = False,
     ) -> None:
-        self._sse = JSONArrayDecoder() if array else SSEDecoder()
+        bound = max_event_bytes or _MAX_EVENT_BYTES
+        self._sse = (
+            JSONArrayDecoder(max_event_bytes=bound)
+            if array
+            else SSEDecoder(max_line_bytes=bound, max_event_bytes=bound)
+        )
         self._provider = provider
         self._answer: AnswerReader[T] = AnswerReader(
             response_model,
@@ -100,6 +112,8 @@ class StreamDecoder(Generic[T]):
             attempt=attempt,
         )
         self._tool = tool
+        self._tool_name = tool_name.strip("_")
+        self._passed_over: set[int] = set()
         self._each_delta = cadence == "delta" and chunk_size is None
         self._step_size = chunk_size or 1
         self._call: int | None = None  # the tool call that is the answer: the first one
@@ -183,10 +197,16 @@ class StreamDecoder(Generic[T]):
             said.note_choice(event.choice, event.text)
             return
         said.note_call(event)
-        if self._call is None:
+        if self._call is None and self._is_ours(event):
             self._call = event.call
         if self._tool and event.call == self._call:
             self._answer.add(event.text)
+
+    def _is_ours(self, event: ToolDelta) -> bool:
+        # A dialect may have to put an underscore before a name.
+        if event.name and self._tool_name not in ("", event.name.strip("_")):
+            self._passed_over.add(event.call)
+        return event.call not in self._passed_over
 
     def _thinking(self, event: ThinkingDelta) -> None:
         if not event.choice:

@@ -28,13 +28,14 @@ from .errors import (
     StructStreamError,
     UnexpectedResponseError,
 )
-from .providers import wrap_key
+from .providers import model_schema, wrap_key
 from .response import Attempt, OutcomeKind, Timings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .clock import Clock
+    from .jsonsink import JSONLimits
     from .providers import Route
     from .request import StreamingStructuredRequest
     from .response import Outcome, StreamingResponse
@@ -94,13 +95,23 @@ class Exchange(Generic[T]):
         connect: gives the transport.
         clock: measures and bounds.
         ledger: where the attempt writes itself down.
+        limits: the bounds of the JSON; None for the defaults.
+        max_event_bytes: the bound of one line and of one event of the stream; None for the default.
 
     Raises:
         ConfigurationError: provider, mode and response model do not go together; nothing was sent.
     """
 
     def __init__(
-        self, request: StreamingStructuredRequest[T], *, route: Route, connect: Connect, clock: Clock, ledger: Ledger[T]
+        self,
+        request: StreamingStructuredRequest[T],
+        *,
+        route: Route,
+        connect: Connect,
+        clock: Clock,
+        ledger: Ledger[T],
+        limits: JSONLimits | None = None,
+        max_event_bytes: int | None = None,
     ) -> None:
         self._request = request
         self._route = route
@@ -114,10 +125,13 @@ class Exchange(Generic[T]):
             request.response_model,
             route.provider.decoder(),
             tool=self._mode == "tool",
-            lenient=self._mode == "prompted",
+            tool_name=model_schema(request.response_model).name,
+            lenient=self._mode == "prompted" or route.spec.lenient,
             wrap_key=wrap_key(request.response_model),
             cadence=request.cadence,
             chunk_size=request.streaming_chunk_size,
+            limits=limits,
+            max_event_bytes=max_event_bytes,
             context=request.context,
             fail_fast=request.fail_fast,
             attempt=self._number,

@@ -8,26 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from .clock import SystemClock
 from .errors import ConfigurationError
 from .exchange import Connect, Exchange, Ledger
+from .jsonsink import JSONLimits
 from .pool import TransportPool
-from .providers import DIALECTS, ROUTES, Route, route
+from .providers import DIALECTS, ROUTES, ProviderSpec, Route, route
 from .request import StreamingStructuredRequest
 from .stream import StructuredStream, reported
 from .sync import BackgroundLoop, SyncStructuredLLMService
 from .transport import SDKTransport, Transport, transport_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from types import TracebackType
 
     from openai import AsyncOpenAI
 
     from .clock import Clock
-    from .providers import ProviderSpec
 
 __all__ = ["StructuredLLMService"]
 
@@ -41,8 +41,11 @@ class StructuredLLMService:
         client: the caller's own `AsyncOpenAI` or `AsyncAzureOpenAI`, used for every request with its key, base URL and
             HTTP client, and not closed here; or a `Transport`. None builds a client for each provider when it is first
             asked, with key and base URL from the environment.
-        providers: rows that are added to `structstream.providers.ROUTES`, or replace those of the same name; None for none.
+        providers: rows that are added to `structstream.providers.ROUTES`, or replace those of the same name; None for
+            none.
         api_keys: keys by the provider's name, before those of the environment; None for none.
+        limits: the bounds of an answer's JSON; None for the defaults.
+        max_event_bytes: the bound of one line and of one event of a stream, in bytes; None for 16 MiB.
         clock: what measures time; None for the machine's.
 
     Raises:
@@ -62,8 +65,15 @@ class StructuredLLMService:
         *,
         providers: Mapping[str, ProviderSpec] | None = None,
         api_keys: Mapping[str, str] | None = None,
+        limits: JSONLimits | None = None,
+        max_event_bytes: int | None = None,
         clock: Clock | None = None,
     ) -> None:
+        _check_providers(providers)
+        _check_keys(api_keys)
+        _check_bounds(limits, max_event_bytes)
+        self._limits = limits
+        self._max_event_bytes = max_event_bytes
         self._clock: Clock = clock or SystemClock()
         self._providers = {**ROUTES, **(providers or {})}
         self._api_keys = dict(api_keys or {})
@@ -82,7 +92,15 @@ class StructuredLLMService:
             raise ConfigurationError(f"request must be a StreamingStructuredRequest, not {type(request).__name__}")
         found, connect = self._plan(request.model)
         ledger: Ledger[T] = Ledger()
-        responses = Exchange(request, route=found, connect=connect, clock=self._clock, ledger=ledger).run()
+        responses = Exchange(
+            request,
+            route=found,
+            connect=connect,
+            clock=self._clock,
+            ledger=ledger,
+            limits=self._limits,
+            max_event_bytes=self._max_event_bytes,
+        ).run()
         if request.progress_callback is not None:
             responses = reported(responses, request.progress_callback, self._clock)
         return StructuredStream(responses, ledger)
@@ -199,3 +217,36 @@ def _checked(source: str, key: str) -> str:
     if not key.isascii() or not key.isprintable() or " " in key:
         raise ConfigurationError(f"the key in {source} has a character that no HTTP header can carry: copy it again")
     return key
+
+
+def _check_providers(providers: object) -> None:
+    if providers is None:
+        return
+    if not isinstance(providers, Mapping):
+        raise ConfigurationError(
+            f"providers must be a mapping of names to ProviderSpec, not {type(providers).__name__}"
+        )
+    for name, spec in providers.items():
+        if not isinstance(spec, ProviderSpec):
+            raise ConfigurationError(f"providers[{name!r}] must be a ProviderSpec, not {type(spec).__name__}")
+        if spec.dialect not in DIALECTS:
+            known = ", ".join(sorted(DIALECTS))
+            raise ConfigurationError(f"providers[{name!r}] speaks {spec.dialect!r}, which is none of {known}")
+
+
+def _check_keys(keys: object) -> None:
+    """Say what is wrong with the keys, and show none."""
+    if keys is None:
+        return
+    if not isinstance(keys, Mapping):
+        raise ConfigurationError(f"api_keys must be a mapping of providers' names to keys, not {type(keys).__name__}")
+    for name, key in keys.items():
+        if not isinstance(key, str) or not key.strip():
+            raise ConfigurationError(f"api_keys[{name!r}] must be text and not empty; this is {type(key).__name__}")
+
+
+def _check_bounds(limits: object, max_event_bytes: object) -> None:
+    if limits is not None and not isinstance(limits, JSONLimits):
+        raise ConfigurationError(f"limits must be a JSONLimits(...) or None, not {type(limits).__name__}")
+    if max_event_bytes is not None and not (isinstance(max_event_bytes, int) and max_event_bytes > 0):
+        raise ConfigurationError(f"max_event_bytes must be a positive integer or None, not {max_event_bytes!r}")

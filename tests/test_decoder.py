@@ -344,3 +344,42 @@ def test_a_recorded_answer_gives_the_object_of_its_whole_text(part: int) -> None
         told = facts(outcome)
         for pieces in [*every_cut(body, limit=0)][-4:]:
             assert facts(decode(pieces, response_model=JsonValue, tool=is_tool)[1]) == told, file
+
+
+def _calls(*calls: tuple[str, str]) -> bytes:
+    chunks: list[dict[str, Any]] = [
+        {
+            "choices": [
+                {
+                    "delta": {
+                        "tool_calls": [
+                            {"index": index, "id": f"c{index}", "function": {"name": name, "arguments": text}}
+                        ]
+                    }
+                }
+            ]
+        }
+        for index, (name, text) in enumerate(calls)
+    ]
+    chunks.append({"choices": [{"delta": {}, "finish_reason": "tool_calls"}]})
+    return b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks)
+
+
+@pytest.mark.parametrize(
+    ("calls", "tool", "tool_name"),
+    [
+        ([("other", '{"x": 1}'), ("Ours", "[1, 2]")], True, "Ours"),
+        ([("Ours", "[1, 2]"), ("other", '{"x": 1}')], True, "Ours"),
+        ([("_Ours", "[1, 2]")], True, "Ours"),
+        ([("Ours", "[1, 2]"), ("other", '{"x": 1}')], True, ""),
+        ([("renamed", "[1, 2]")], True, "Ours"),
+        ([("Ours", "[1, 2]")], False, ""),
+    ],
+)
+def test_the_call_of_our_tool_is_the_answer(calls: list[tuple[str, str]], tool: bool, tool_name: str) -> None:
+    decoder = StreamDecoder(list[int], OpenAIChatDecoder("openai"), tool=tool, tool_name=tool_name)
+    decoder.feed(_calls(*calls))
+    outcome = decoder.finish().outcome
+    assert outcome is not None
+    assert outcome.result == [1, 2]
+    assert [call.name for call in outcome.tool_calls] == [name for name, _ in calls]

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from typing_extensions import TypedDict
 
 from structstream.errors import AuthenticationError, ConfigurationError, StructStreamError
+from structstream.jsonsink import JSONLimits
 from structstream.providers import ROUTES, ProviderSpec
 from structstream.request import HTTPRequest, StreamingStructuredRequest, Timeouts
 from structstream.response import OutcomeKind
@@ -352,3 +353,37 @@ def test_rows_of_the_callers_are_added_to_the_table() -> None:
     service = StructuredLLMService(providers={"mine": mine, "groq": mine}, api_keys={"openai": KEY})
     assert service._plan("mine/m")[0].spec is service._plan("groq/m")[0].spec is mine
     assert service._plan("gpt-4o")[0].spec is ROUTES["openai"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"providers": ["a"]}, "providers must be a mapping of names to ProviderSpec, not list"),
+        ({"providers": {"mine": "http://x"}}, "providers['mine'] must be a ProviderSpec, not str"),
+        ({"providers": {"mine": ProviderSpec(name="mine", dialect="nope")}}, "speaks 'nope', which is none of"),
+        ({"api_keys": "sk-abcdefghijklmnop"}, "api_keys must be a mapping of providers' names to keys, not str"),
+        ({"api_keys": {"openai": None}}, "api_keys['openai'] must be text and not empty; this is NoneType"),
+        ({"api_keys": {"openai": " "}}, "api_keys['openai'] must be text and not empty"),
+        ({"limits": 5}, "limits must be a JSONLimits"),
+        ({"max_event_bytes": 0}, "max_event_bytes must be a positive integer or None, not 0"),
+    ],
+)
+def test_a_service_that_cannot_work_says_so(arguments: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        StructuredLLMService(**arguments)
+    assert sentence in str(caught.value)
+    assert "sk-abcdefghijklmnop" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "bound"),
+    [({"limits": JSONLimits(max_string_length=3)}, "max_string_length=3"), ({"max_event_bytes": 50}, "=50 bytes")],
+)
+async def test_a_bound_of_the_service_is_held(bounds: dict[str, Any], bound: str) -> None:
+    async with SimulatedProvider(document='["abcdef"]') as provider:
+        client = AsyncOpenAI(base_url=provider.base_url, api_key="test")
+        request = StreamingStructuredRequest(response_model=list[str], model="openai/gpt-4o", prompt="x")
+        async with client, StructuredLLMService(client, **bounds) as service:
+            steps = [step async for step in service.route_structured_streaming(request)]
+    assert steps[-1].error is not None
+    assert bound in steps[-1].error

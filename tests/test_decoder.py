@@ -27,7 +27,6 @@ from structstream.events import Finished, TextDelta
 from structstream.jsonsink import JSONLimits
 from structstream.providers.openai_chat import OpenAIChatDecoder
 from structstream.response import Outcome, OutcomeKind, StreamingResponse, Usage
-from structstream.sse import SSEDecoder
 from tests.chunking import every_cut
 from tests.corpus import CORPUS, needs_corpus
 from tests.walk import same, walk
@@ -298,9 +297,8 @@ def test_done_is_told_at_the_mark_of_the_end_and_at_a_failure_and_nothing_is_rea
         assert decoder.feed(text("more")) == []
 
 
-def test_an_endless_line_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("structstream.decoder.SSEDecoder", lambda: SSEDecoder(max_line_bytes=1000))
-    _, outcome = decode([FELIX[0], b"data: " + b"x" * 2000])
+def test_an_endless_line_is_bounded() -> None:
+    _, outcome = decode([FELIX[0], b"data: " + b"x" * 2000], max_event_bytes=1000)
     assert outcome.kind is OutcomeKind.PROVIDER_ERROR
     assert isinstance(outcome.error, SSEError)
     assert repr(outcome.last_partial) == HALF

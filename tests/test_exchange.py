@@ -480,4 +480,5 @@ async def test_the_time_that_the_transport_takes_to_stand_is_no_part_of_the_dead
             end = last(await steps_of(service, request_for(timeouts=Timeouts(first_token=5, total=50))))
     assert end.outcome is not None
     assert end.outcome.kind is OutcomeKind.COMPLETE
+    assert end.outcome.timings.total is not None
     assert end.outcome.timings.total < 100

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence, Set as AbstractSet
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast, overload
 
@@ -116,8 +117,9 @@ class View:
             return None if value is ABSENT else self._shape(pos).serializer.to_python(value, **options)
         return value._dump(options) if isinstance(value, View) else value
 
+    @abstractmethod
     def _dump(self, options: Mapping[str, Any]) -> Any:  # Any: plain data
-        raise NotImplementedError
+        """The whole as plain data."""
 
     def _dump_fields(
         self, names: Sequence[str], options: Mapping[str, Any], include: _Names = None, exclude: _Names = None

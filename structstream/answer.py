@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .errors import (
-    BlockedError,
     FilteredError,
     IncompleteError,
     InvalidOutputError,
@@ -15,13 +14,11 @@ from .errors import (
     JSONSyntaxError,
     RefusedError,
     StreamCancelledError,
-    StreamTimeoutError,
     StructStreamError,
     TruncatedError,
-    UnavailableError,
 )
 from .partial import PartialParser
-from .response import Outcome, OutcomeKind, StreamingResponse, ToolCall
+from .response import Outcome, OutcomeKind, StreamingResponse, ToolCall, kind_of
 
 if TYPE_CHECKING:
     from .events import Finished, Started, ToolDelta
@@ -29,29 +26,12 @@ if TYPE_CHECKING:
     from .partial import Step
     from .response import TokenLogprob, Usage
 
-__all__ = ["AnswerReader", "Said", "kind_of"]
+__all__ = ["AnswerReader", "Said"]
 
 T = TypeVar("T")
 
 # Characters that may wait to be read where steps are far apart: errors are heard of soon all the same.
 _BLOCK = 4096
-
-_KINDS: dict[type[StructStreamError], OutcomeKind] = {
-    TruncatedError: OutcomeKind.TRUNCATED,
-    IncompleteError: OutcomeKind.INCOMPLETE,
-    RefusedError: OutcomeKind.REFUSED,
-    FilteredError: OutcomeKind.FILTERED,
-    InvalidOutputError: OutcomeKind.INVALID,
-    BlockedError: OutcomeKind.BLOCKED,
-    UnavailableError: OutcomeKind.UNAVAILABLE,
-    StreamTimeoutError: OutcomeKind.TIMEOUT,
-    StreamCancelledError: OutcomeKind.CANCELLED,
-}
-
-
-def kind_of(error: StructStreamError) -> OutcomeKind:
-    """The outcome that an error means; what has none of its own is the provider's."""
-    return next((kind for cls, kind in _KINDS.items() if isinstance(error, cls)), OutcomeKind.PROVIDER_ERROR)
 
 
 @dataclass(slots=True, eq=False)

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
-from .errors import StructStreamError
+from .errors import (
+    BlockedError,
+    FilteredError,
+    IncompleteError,
+    InvalidOutputError,
+    RefusedError,
+    StreamCancelledError,
+    StreamTimeoutError,
+    StructStreamError,
+    TruncatedError,
+    UnavailableError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = [
     "Attempt",
+    "AttemptPlan",
+    "AttemptStart",
     "Outcome",
     "OutcomeKind",
     "Step",
@@ -21,6 +34,7 @@ __all__ = [
     "TokenLogprob",
     "ToolCall",
     "Usage",
+    "kind_of",
 ]
 
 T = TypeVar("T")
@@ -40,6 +54,24 @@ class OutcomeKind(StrEnum):
     UNAVAILABLE = "unavailable"
     TIMEOUT = "timeout"
     CANCELLED = "cancelled"
+
+
+_KINDS: dict[type[StructStreamError], OutcomeKind] = {
+    TruncatedError: OutcomeKind.TRUNCATED,
+    IncompleteError: OutcomeKind.INCOMPLETE,
+    RefusedError: OutcomeKind.REFUSED,
+    FilteredError: OutcomeKind.FILTERED,
+    InvalidOutputError: OutcomeKind.INVALID,
+    BlockedError: OutcomeKind.BLOCKED,
+    UnavailableError: OutcomeKind.UNAVAILABLE,
+    StreamTimeoutError: OutcomeKind.TIMEOUT,
+    StreamCancelledError: OutcomeKind.CANCELLED,
+}
+
+
+def kind_of(error: StructStreamError) -> OutcomeKind:
+    """The outcome that an error means; what has none of its own is the provider's."""
+    return next((kind for cls, kind in _KINDS.items() if isinstance(error, cls)), OutcomeKind.PROVIDER_ERROR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +140,32 @@ class Attempt:
     usage: Usage | None = None
     request_id: str | None = None
     streams: bool = True
+
+
+AttemptPlan = Literal["retry", "resume", "restart", "hold", "reask", "fallback", "whole", "cache"]
+"""Why another attempt begins, and from where.
+
+In this order: from the start, where nothing was shown; from what was saved; from the start, though something was shown;
+the same, unseen until it has passed what was shown; with what was wrong said; with another model; as one whole answer;
+from the cache.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStart:
+    """What a step tells that belongs to another attempt than the one before it.
+
+    Args:
+        plan: how it goes on.
+        ended: how the attempt before it ended.
+        reason: why, one sentence.
+        path: from where it goes on, such as ``items[2].name``; empty for the start.
+    """
+
+    plan: AttemptPlan
+    ended: OutcomeKind
+    reason: str
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,11 +271,14 @@ class StreamingResponse(Generic[T]):
         outcome: how the stream ended; None before the last step.
         usage: the tokens so far; None where the provider has reported none yet.
 
+    Attributes:
+        begins: set in the first step of another attempt, after something was shown: why it begins, and from where.
+
     >>> StreamingResponse(outcome=Outcome(OutcomeKind.COMPLETE, result=[1, 2]))
     StreamingResponse(partial_result=[1, 2], is_complete=True, progress_percent=100.0)
     """
 
-    __slots__ = ("_step", "attempt", "outcome", "raw_chunks", "usage")
+    __slots__ = ("_step", "attempt", "begins", "outcome", "raw_chunks", "usage")
 
     def __init__(
         self,
@@ -231,6 +292,7 @@ class StreamingResponse(Generic[T]):
         self.attempt = attempt
         self.outcome = outcome
         self.usage = usage
+        self.begins: AttemptStart | None = None
         self._step = step
 
     @property

@@ -35,6 +35,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(_LONG_TIMEOUT))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Send what a worker has read to the process that prints."""
+    sent: dict[str, object] | None = getattr(session.config, "workeroutput", None)
+    if sent is not None:
+        sent["bodies"] = [(*key, dict(counts)) for key, counts in BODIES.items()]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object) -> None:
+    """Take what a worker has read."""
+    for dialect, folder, counts in getattr(node, "workeroutput", {}).get("bodies", []):
+        BODIES[dialect, folder] = counts
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print which recorded bodies were read, so that none is passed over silently."""
     if BODIES:

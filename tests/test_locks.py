@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCKS = sorted((ROOT / "scripts").glob("requirements-*.txt"))
@@ -28,7 +29,7 @@ def requirements(*extras: str) -> list[Requirement]:
 
 
 def test_there_is_a_lock_for_each_step() -> None:
-    assert [lock.name for lock in LOCKS] == [f"requirements-{step}.txt" for step in ("check", "pip", "test")]
+    assert [lock.name for lock in LOCKS] == [f"requirements-{step}.txt" for step in ("check", "newest", "pip", "test")]
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)
@@ -39,14 +40,29 @@ def test_a_lock_holds_names_versions_and_hashes(lock: Path) -> None:
     assert [line for line in lines if not PIN.fullmatch(line) and not HASH.fullmatch(line)] == []
 
 
-def test_no_package_stands_in_two_locks() -> None:
-    names = [name for lock in LOCKS for name in pins(lock)]
+def test_no_package_stands_in_two_locks_of_one_environment() -> None:
+    names = [name for lock in LOCKS if lock.stem != "requirements-newest" for name in pins(lock)]
     assert len(names) == len(set(names))
 
 
-@pytest.mark.parametrize("asked", requirements("instructor", "rich", "testing", "test"), ids=str)
+def test_the_newest_environment_has_no_instructor_and_nothing_older_than_the_other() -> None:
+    newest = pins(ROOT / "scripts" / "requirements-newest.txt")
+    other = pins(ROOT / "scripts" / "requirements-test.txt")
+    assert "instructor" not in newest
+    assert [name for name in newest if name in other and Version(newest[name]) < Version(other[name])] == []
+    assert [name for name in ("jiter", "openai", "tenacity") if Version(newest[name]) <= Version(other[name])] == []
+
+
+@pytest.mark.parametrize("asked", requirements("instructor", "rich", "testing", "test-newest", "test"), ids=str)
 def test_what_the_tests_need_is_pinned_as_asked_for(asked: Requirement) -> None:
     assert pins(ROOT / "scripts" / "requirements-test.txt")[canonicalize_name(asked.name)] in asked.specifier
+
+
+@pytest.mark.parametrize(
+    "asked", requirements("http2", "otel", "prices", "rich", "testing", "tqdm", "test-newest"), ids=str
+)
+def test_what_the_newest_environment_needs_is_pinned_as_asked_for(asked: Requirement) -> None:
+    assert pins(ROOT / "scripts" / "requirements-newest.txt")[canonicalize_name(asked.name)] in asked.specifier
 
 
 @pytest.mark.parametrize("asked", requirements("dev"), ids=str)

@@ -64,4 +64,4 @@ def test_without_venv_it_says_how_to_get_it(machine: Path) -> None:
 def test_an_unknown_step_is_refused(machine: Path) -> None:
     run = setup(machine, "everything")
     assert run.returncode == 1
-    assert run.stderr == "structstream: usage: scripts/_setup test|check\n"
+    assert run.stderr == "structstream: usage: scripts/_setup test|check|newest\n"

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from .parse import parse_stream
     from .partial import ListView, MappingView, Partial
     from .progress import ProgressCallback, ProgressEvent
-    from .providers import ROUTES, ProviderSpec
+    from .providers import ROUTES, WRAP_KEY, ProviderSpec
     from .request import Cadence, HTTPRequest, Message, Mode, StreamingStructuredRequest, Timeouts
     from .response import Attempt, Outcome, OutcomeKind, StreamingResponse, Timings, TokenLogprob, ToolCall, Usage
     from .service import StructuredLLMService
@@ -102,7 +102,7 @@ _HOMES = {
     "parse": ("parse_stream",),
     "partial": ("ListView", "MappingView", "Partial"),
     "progress": ("ProgressCallback", "ProgressEvent"),
-    "providers": ("ROUTES", "ProviderSpec"),
+    "providers": ("ROUTES", "WRAP_KEY", "ProviderSpec"),
     "request": ("Cadence", "HTTPRequest", "Message", "Mode", "StreamingStructuredRequest", "Timeouts"),
     "response": (
         "Attempt",
@@ -123,6 +123,7 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "ROUTES",
+    "WRAP_KEY",
     "Attempt",
     "AuthenticationError",
     "BadRequestError",

@@ -24,6 +24,7 @@ def parse_stream(
     response_model: type[T],
     *,
     lenient: bool = ...,
+    wrap_key: str | None = ...,
     limits: JSONLimits | None = ...,
     context: Any = ...,
     fail_fast: bool = ...,
@@ -34,6 +35,7 @@ def parse_stream(
     response_model: type[T],
     *,
     lenient: bool = ...,
+    wrap_key: str | None = ...,
     limits: JSONLimits | None = ...,
     context: Any = ...,
     fail_fast: bool = ...,
@@ -43,6 +45,7 @@ def parse_stream(
     response_model: type[T],
     *,
     lenient: bool = False,
+    wrap_key: str | None = None,
     limits: JSONLimits | None = None,
     context: Any = None,  # Any: Pydantic's own type for it
     fail_fast: bool = True,
@@ -59,6 +62,7 @@ def parse_stream(
         response_model: the type: all that `pydantic.TypeAdapter` takes.
         lenient: repair what models do to JSON: prose around it, code fences, trailing commas, comments, single
             quotes, …; the structure only, never the content of a string.
+        wrap_key: the key of an object around the value, where a provider takes objects only; None for no such object.
         limits: the bounds of the document; None for the defaults.
         context: Pydantic's validation context.
         fail_fast: end when a value closes invalid. False waits for the end, where Pydantic judges the whole.
@@ -77,7 +81,7 @@ def parse_stream(
         AnswerReader(
             response_model,
             lenient=lenient,
-            wrap_key=None,
+            wrap_key=wrap_key,
             limits=limits,
             context=context,
             fail_fast=fail_fast,

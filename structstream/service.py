@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from .adopted import adopted, is_instructor
 from .clock import SystemClock
 from .errors import ConfigurationError
 from .exchange import Connect, Exchange, Ledger
@@ -25,9 +27,11 @@ from .transport import SDKTransport, Transport, transport_of
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from instructor import Instructor
     from openai import AsyncOpenAI
 
     from .clock import Clock
+    from .request import Mode
 
 __all__ = ["StructuredLLMService"]
 
@@ -39,8 +43,9 @@ class StructuredLLMService:
 
     Args:
         client: the caller's own `AsyncOpenAI` or `AsyncAzureOpenAI`, used for every request with its key, base URL and
-            HTTP client, and not closed here; or a `Transport`. None builds a client for each provider when it is first
-            asked, with key and base URL from the environment.
+            HTTP client, and not closed here; or a client of instructor around one, or around one of Anthropic, whose
+            mode then holds for requests that leave it open, and whose hooks hear what happens; or a `Transport`. None
+            builds a client for each provider when it is first asked, with key and base URL from the environment.
         providers: rows that are added to `structstream.providers.ROUTES`, or replace those of the same name; None for
             none.
         api_keys: keys by the provider's name, before those of the environment; None for none.
@@ -61,7 +66,7 @@ class StructuredLLMService:
 
     def __init__(
         self,
-        client: AsyncOpenAI | Transport | None = None,
+        client: AsyncOpenAI | Instructor | Transport | None = None,
         *,
         providers: Mapping[str, ProviderSpec] | None = None,
         api_keys: Mapping[str, str] | None = None,
@@ -75,9 +80,13 @@ class StructuredLLMService:
         self._limits = limits
         self._max_event_bytes = max_event_bytes
         self._clock: Clock = clock or SystemClock()
-        self._providers = {**ROUTES, **(providers or {})}
-        self._api_keys = dict(api_keys or {})
-        self._given = None if client is None else transport_of(client, self._clock)
+        taken = adopted(client) if is_instructor(client) else None
+        self._mode: Mode = "auto" if taken is None else taken.mode
+        self._providers = {**ROUTES, **({} if taken is None else taken.providers), **(providers or {})}
+        self._api_keys = {**({} if taken is None else taken.api_keys), **(api_keys or {})}
+        own = client if taken is None else taken.client
+        self._given = None if own is None else transport_of(own, self._clock)
+        self._twin = None if taken is None else taken.twin
         self._pool = TransportPool()
         self._background = BackgroundLoop()
 
@@ -90,6 +99,8 @@ class StructuredLLMService:
         """
         if not isinstance(request, StreamingStructuredRequest):
             raise ConfigurationError(f"request must be a StreamingStructuredRequest, not {type(request).__name__}")
+        if request.mode == "auto" != self._mode:
+            request = replace(request, mode=self._mode)
         found, connect = self._plan(request.model)
         ledger: Ledger[T] = Ledger()
         responses = Exchange(
@@ -141,7 +152,7 @@ class StructuredLLMService:
         given = self._given
         if isinstance(given, SDKTransport):
             found = self._route_of(given, model)
-            return found, _always(given.named(found.spec.name))
+            return found, self._twins(found) or _always(given.named(found.spec.name))
         found = route(model, self._providers)
         if given is not None:
             return found, _always(given)
@@ -157,10 +168,21 @@ class StructuredLLMService:
                 clock=self._clock,
             )
 
-        async def connect() -> Transport:
-            return await self._pool.get((spec.name, base_url, api_key), build)
+        return found, self._pooled((spec.name, base_url, api_key), build)
 
-        return found, connect
+    def _twins(self, found: Route) -> Connect | None:
+        """The way through a client that was made after a blocking one, one for each event loop; None without one."""
+        twin = self._twin
+        if twin is None:
+            return None
+        name = found.spec.name
+        return self._pooled(name, lambda: SDKTransport(twin(), provider=name, owned=True, clock=self._clock))
+
+    def _pooled(self, name: Hashable, build: Callable[[], Transport]) -> Connect:
+        async def connect() -> Transport:
+            return await self._pool.get(name, build)
+
+        return connect
 
     def _route_of(self, given: SDKTransport, model: str) -> Route:
         """A caller's client speaks to one provider: that at its base URL, or else that which the model's name says.

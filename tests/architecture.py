@@ -61,7 +61,7 @@ _PARTS = {
     "providers.openai_responses": "providers.openai_items",
 }
 _EDGE = ("transport", "clock")
-_SERVICE = ("service", "stream", "sync", "exchange", "pool")
+_SERVICE = ("service", "stream", "sync", "exchange", "pool", "adopted")
 _POLICIES = ("resilience", "guardrails", "instrumentation")
 _OPTIONAL = frozenset({"genai_prices", "opentelemetry", "prometheus_client", "pyrate_limiter", "redis", "tenacity"})
 _NOW = frozenset({"time"})  # the clock alone tells the time and sleeps
@@ -95,7 +95,13 @@ FLOORS: Sequence[Floor] = (
         )
         for package in _POLICIES
     ),
-    Floor("service", _SERVICE, (*_BELOW, *_POLICIES, *(f"{name}.*" for name in _POLICIES)), _MODELS | {"openai"}, _NOW),
+    Floor(
+        "service",
+        _SERVICE,
+        (*_BELOW, *_POLICIES, *(f"{name}.*" for name in _POLICIES)),
+        _MODELS | {"openai", "instructor"},
+        _NOW,
+    ),
     Floor("front", ("",), _BELOW),
     Floor("leaves", ("__main__",), ("cli",), never=_EFFECTS),
     Floor("leaves", ("cli", "cli.*"), ("", "testing", "cli", "cli.*"), _MODELS | {"rich"}, frozenset()),

@@ -11,7 +11,7 @@ import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from math import inf
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -36,12 +36,13 @@ if TYPE_CHECKING:
 
     from .clock import Clock
     from .jsonsink import JSONLimits
+    from .ledger import Ledger
     from .providers import Route
     from .request import StreamingStructuredRequest
-    from .response import Outcome, StreamingResponse
+    from .response import StreamingResponse
     from .transport import HTTPAnswer, Transport
 
-__all__ = ["Connect", "Exchange", "Head", "Ledger"]
+__all__ = ["Connect", "Exchange", "Head"]
 
 T = TypeVar("T")
 
@@ -61,29 +62,6 @@ _REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "x-ms-request-i
 
 # After these the provider has said all it had to say: the connection can serve the next call.
 _SAID_ALL = frozenset({OutcomeKind.COMPLETE, OutcomeKind.TRUNCATED, OutcomeKind.REFUSED, OutcomeKind.FILTERED})
-
-
-@dataclass(eq=False)
-class Ledger(Generic[T]):
-    """What a stream and the attempts made for it know together.
-
-    Args:
-        attempts: those that have ended, in order.
-        outcome: how the stream ended; None before that.
-        left: whether the caller closed the stream from another task.
-        ended: set once the connection is closed.
-    """
-
-    attempts: list[Attempt] = field(default_factory=list)
-    outcome: Outcome[T] | None = None
-    left: bool = False
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-    watchdog: Watchdog | None = None
-
-    def leave(self) -> bool:
-        """End the attempt that is under way; return whether that waits for the provider now, and so ends now."""
-        self.left = True
-        return self.watchdog is not None and self.watchdog.interrupt()
 
 
 class Exchange(Generic[T]):
@@ -120,7 +98,7 @@ class Exchange(Generic[T]):
         self._ledger = ledger
         self._mode = route.mode(request)
         self._call = route.encode(request)
-        self._number = len(ledger.attempts) + 1
+        self._number = ledger.number()
         self._decoder: StreamDecoder[T] = StreamDecoder(
             request.response_model,
             route.provider.decoder(),
@@ -191,15 +169,13 @@ class Exchange(Generic[T]):
     def _begin(self) -> None:
         self._began = self._asked = self._clock.now()
         self._ledger.outcome = None
-        self._ledger.watchdog = self._watchdog
-        if self._ledger.left:
-            self._watchdog.interrupt()
+        self._ledger.watch(self._watchdog)
         _logger.debug("%s: attempt %d starts, mode %s", self._name, self._number, self._mode)
 
     def _set_deadlines(self) -> None:
-        timeouts, now = self._request.timeouts, self._clock.now()
+        timeouts, now = self._request.timeouts, self._ledger.begin()
         self._began = self._asked = now
-        self._total_at = inf if timeouts.total is None else now + timeouts.total
+        self._total_at = self._ledger.total_at
         # A whole answer has no first token: it comes when the model is done.
         first = inf if timeouts.first_token is None or not self._request.enable_streaming else timeouts.first_token
         self._first_at = min(now + first, self._total_at)
@@ -272,8 +248,8 @@ class Exchange(Generic[T]):
     def _late(self) -> StreamTimeoutError:
         """Say which deadline passed: the one that was due first."""
         timeouts, now = self._request.timeouts, self._clock.now()
-        if now >= self._total_at and timeouts.total is not None:
-            return StreamTimeoutError("total", configured=timeouts.total, elapsed=now - self._began)
+        if now >= self._total_at:
+            return self._ledger.late()
         if now >= self._first_at and self._asked == self._began and timeouts.first_token is not None:
             return StreamTimeoutError("first_token", configured=timeouts.first_token, elapsed=now - self._began)
         return StreamTimeoutError("between_tokens", configured=self._between, elapsed=now - self._asked)
@@ -317,8 +293,7 @@ class Exchange(Generic[T]):
                     await self._finish(answer, guard)
         finally:
             guard.close()
-            self._ledger.watchdog = None
-            self._ledger.ended.set()
+            self._ledger.unwatch(self._watchdog)
 
     async def _finish(self, answer: HTTPAnswer, guard: Watchdog) -> None:
         try:

@@ -39,7 +39,7 @@ class Timeouts:
         connect: until the connection stands and the request is sent.
         first_token: from the start of the call until the first event of the answer.
         between_tokens: between two reads that brought bytes.
-        total: from the start of the call to its end.
+        total: from the start of the first call to the end of the stream, whatever attempts that takes.
 
     Raises:
         ConfigurationError: a deadline is not a positive number.

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from .adopted import adopted, is_instructor
 from .clock import SystemClock
 from .errors import ConfigurationError
-from .exchange import Connect, Exchange, Ledger
+from .exchange import Connect, Exchange
 from .jsonsink import JSONLimits
+from .ledger import Ledger
 from .pool import TransportPool
 from .providers import DIALECTS, ROUTES, ProviderSpec, Route, route
 from .request import StreamingStructuredRequest
@@ -102,7 +103,7 @@ class StructuredLLMService:
         if request.mode == "auto" != self._mode:
             request = replace(request, mode=self._mode)
         found, connect = self._plan(request.model)
-        ledger: Ledger[T] = Ledger()
+        ledger: Ledger[T] = Ledger(self._clock, request.timeouts.total)
         responses = Exchange(
             request,
             route=found,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import AsyncGeneratorType, TracebackType
 
     from .clock import Clock
-    from .exchange import Ledger
+    from .ledger import Ledger
     from .progress import ProgressCallback, ProgressEventType
     from .response import StreamingResponse
 

@@ -61,7 +61,7 @@ _PARTS = {
     "providers.openai_responses": "providers.openai_items",
 }
 _EDGE = ("transport", "clock")
-_SERVICE = ("service", "stream", "sync", "exchange", "pool", "adopted")
+_SERVICE = ("service", "stream", "sync", "exchange", "ledger", "pool", "adopted")
 _POLICIES = ("resilience", "guardrails", "instrumentation")
 _OPTIONAL = frozenset({"genai_prices", "opentelemetry", "prometheus_client", "pyrate_limiter", "redis", "tenacity"})
 _NOW = frozenset({"time"})  # the clock alone tells the time and sleeps

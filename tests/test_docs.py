@@ -1,4 +1,8 @@
-"""Every Python block of the README and of `docs/` runs, against the simulated provider where it asks one."""
+"""Every Python block of the README and of `docs/` runs, against the simulated provider where it asks one.
+
+A block whose first line is ``# needs: module`` is skipped where that is not installed, and has a process of its own, for
+peers leave things open. Blocks of the tutorial are files (`tests/test_tutorial.py`).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,8 @@ import ast
 import asyncio
 import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+_DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(_DOCS.glob("*/*.md")), _DOCS / "index.md"]
 BLOCKS = [
     pytest.param(block, id=f"{page.name}-{number}")
     for page in PAGES
@@ -25,6 +32,13 @@ BLOCKS = [
         re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
     )
 ]
+
+
+_ALONE = """
+import ast, asyncio, inspect, sys
+running = eval(compile(sys.stdin.read(), "<docs>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), {"__name__": "__main__"})
+asyncio.run(running) if inspect.iscoroutine(running) else None
+"""
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +52,12 @@ def test_a_block_runs(block: str, provider: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("OPENAI_BASE_URL", provider)
     monkeypatch.setenv("OPENAI_API_KEY", "test")
     monkeypatch.setenv("STRUCTSTREAM_SIMULATED_BASE_URL", provider)
+    if needed := re.match(r"# needs: (\w+)\n", block):
+        pytest.importorskip(needed[1], reason=f"the block needs {needed[1]}, which is not installed here")
+        command = [sys.executable, "-W", "ignore", "-c", _ALONE]
+        run = subprocess.run(command, input=block, capture_output=True, check=False, text=True, timeout=60)
+        assert run.returncode == 0, run.stderr
+        return
     code = compile(block, "<docs>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     running = eval(code, {"__name__": "__main__"})
     if code.co_flags & inspect.CO_COROUTINE:
@@ -48,3 +68,8 @@ def test_links_of_the_readme_lead_somewhere() -> None:
     targets = re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text("utf-8"))
     assert targets
     assert [target for target in targets if "://" not in target and not (ROOT / target).exists()] == []
+
+
+def test_every_page_is_of_one_of_the_four_kinds() -> None:
+    kinds = {page.relative_to(ROOT / "docs").parts[0] for page in PAGES[1:-1] if page.parent.name != "figures"}
+    assert kinds == {"how-to", "moving", "explanation", "reference"}

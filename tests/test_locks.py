@@ -53,13 +53,13 @@ def test_the_newest_environment_has_no_instructor_and_nothing_older_than_the_oth
     assert [name for name in ("jiter", "openai", "tenacity") if Version(newest[name]) <= Version(other[name])] == []
 
 
-@pytest.mark.parametrize("asked", requirements("instructor", "rich", "testing", "test-newest", "test"), ids=str)
+@pytest.mark.parametrize("asked", requirements("instructor", "rich", "testing", "test-core", "test"), ids=str)
 def test_what_the_tests_need_is_pinned_as_asked_for(asked: Requirement) -> None:
     assert pins(ROOT / "scripts" / "requirements-test.txt")[canonicalize_name(asked.name)] in asked.specifier
 
 
 @pytest.mark.parametrize(
-    "asked", requirements("http2", "otel", "prices", "rich", "testing", "tqdm", "test-newest"), ids=str
+    "asked", requirements("http2", "otel", "prices", "rich", "testing", "tqdm", "test-core", "test-newest"), ids=str
 )
 def test_what_the_newest_environment_needs_is_pinned_as_asked_for(asked: Requirement) -> None:
     assert pins(ROOT / "scripts" / "requirements-newest.txt")[canonicalize_name(asked.name)] in asked.specifier

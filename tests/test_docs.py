@@ -1,6 +1,6 @@
 """Every Python block of the README and of `docs/` runs, against the simulated provider where it asks one.
 
-A block whose first line is ``# needs: module`` is skipped where that is not installed, and has a process of its own, for
+A block whose first line is ``# needs: module`` is skipped where that is not installed, and has a process of its own, as
 peers leave things open. Blocks of the tutorial are files (`tests/test_tutorial.py`).
 """
 
@@ -36,7 +36,8 @@ BLOCKS = [
 
 _ALONE = """
 import ast, asyncio, inspect, sys
-running = eval(compile(sys.stdin.read(), "<docs>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), {"__name__": "__main__"})
+code = compile(sys.stdin.read(), "<docs>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+running = eval(code, {"__name__": "__main__"})
 asyncio.run(running) if inspect.iscoroutine(running) else None
 """
 

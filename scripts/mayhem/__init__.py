@@ -1,0 +1,1 @@
+"""Many streams against a provider that fails at random."""

@@ -29,6 +29,7 @@ from .sse import SSEDecoder
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from .continuation import Continuation
     from .jsonsink import JSONLimits
     from .providers.base import ProviderDecoder
     from .request import Cadence
@@ -62,6 +63,7 @@ class StreamDecoder(Generic[T]):
         fail_fast: end when a value closes invalid. False waits for the end, where Pydantic judges the whole.
         attempt: the number that the responses carry.
         array: the body is one JSON array instead of an event stream, as Gemini's is without ``alt=sse``.
+        continuation: what stands already, where the answer is only the rest; None for a whole one.
 
     Raises:
         ConfigurationError: `response_model` is no type that Pydantic can read.
@@ -94,6 +96,7 @@ class StreamDecoder(Generic[T]):
         fail_fast: bool = True,
         attempt: int = 1,
         array: bool = False,
+        continuation: Continuation | None = None,
     ) -> None:
         bound = max_event_bytes or _MAX_EVENT_BYTES
         self._sse = (
@@ -110,6 +113,7 @@ class StreamDecoder(Generic[T]):
             context=context,
             fail_fast=fail_fast,
             attempt=attempt,
+            continuation=continuation,
         )
         self._tool = tool
         self._tool_name = tool_name.strip("_")

@@ -243,15 +243,17 @@ class PausePolicy:
 
     Args:
         max_wait: seconds that a call may be held back; one that would wait longer is refused at once.
+        longest: after so many seconds the provider is asked again, whatever it had said.
 
     Raises:
         ConfigurationError: a value cannot work; the sentence says which.
     """
 
     max_wait: float = 60.0
+    longest: float = 300.0
 
     def __post_init__(self) -> None:
-        _check(self, max_wait=_WAIT)
+        _check(self, max_wait=_WAIT, longest=_SECONDS)
 
 
 _FALL_BACK = frozenset(

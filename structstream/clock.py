@@ -14,7 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-__all__ = ["Clock", "DeadlinePassed", "Interrupted", "SystemClock", "Timer", "Watchdog"]
+__all__ = ["Clock", "DeadlinePassed", "Interrupted", "SystemClock", "Timer", "Watchdog", "epoch"]
+
+
+def epoch() -> float:
+    """Return the seconds since 1970, for what outlives the process or comes from another machine.
+
+    >>> epoch() > 1.7e9
+    True
+    """
+    return time.time()
 
 
 class Timer(Protocol):

@@ -17,9 +17,12 @@ Every failure that leaves this library is one of these classes::
         ├── FilteredError              filtered: the provider's content filter cut the answer
         ├── InvalidOutputError         invalid: the text is not JSON or does not validate
         ├── BlockedError               blocked: a guardrail said stop
+        │   └── BudgetExceededError        the answer passed a bound of the caller's: bytes, tokens, seconds or cost
         ├── StreamTimeoutError         timeout: names the deadline, configured and elapsed
         ├── StreamCancelledError       cancelled: the caller left
         ├── UnavailableError           unavailable: circuit open or limits; nothing was sent
+        │   ├── CircuitOpenError           the provider has failed too often: ask again after `retry_after`
+        │   └── LimitReachedError          the wait for a limit would be longer than it may be
         └── ProviderError              provider_error: the provider or the way to it failed
             ├── AuthenticationError        401: the caller: check the key
             ├── PermissionDeniedError      403: the caller: the key may not do this
@@ -50,6 +53,8 @@ __all__ = [
     "AuthenticationError",
     "BadRequestError",
     "BlockedError",
+    "BudgetExceededError",
+    "CircuitOpenError",
     "ConfigurationError",
     "ConnectionFailedError",
     "ContextLengthError",
@@ -59,6 +64,7 @@ __all__ = [
     "InvalidOutputError",
     "JSONLimitError",
     "JSONSyntaxError",
+    "LimitReachedError",
     "MissingDependencyError",
     "NotFoundError",
     "OverloadedError",
@@ -257,6 +263,22 @@ class BlockedError(StreamFailedError):
     """A guardrail said stop."""
 
 
+class BudgetExceededError(BlockedError):
+    """The answer passed a bound that the caller set on its cost; what had come is saved in `outcome`.
+
+    Attributes:
+        bound: which one, as a field of `OutputBounds`.
+        configured: its value.
+        found: what had been reached when it was noticed.
+    """
+
+    def __init__(self, bound: str, *, configured: float, found: float) -> None:
+        super().__init__(f"the answer passes {bound}={configured:g} with {found:g}; raise the bound if this is meant")
+        self.bound = bound
+        self.configured = configured
+        self.found = found
+
+
 class StreamTimeoutError(StreamFailedError, TimeoutError):
     """A deadline passed.
 
@@ -291,6 +313,43 @@ class UnavailableError(StreamFailedError):
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class CircuitOpenError(UnavailableError):
+    """The provider's model has failed too often of late, and is left alone for `retry_after` seconds.
+
+    Attributes:
+        provider: the provider's name in the routing table.
+        model: the model that is left alone.
+    """
+
+    def __init__(self, provider: str, model: str, *, retry_after: float) -> None:
+        super().__init__(
+            f"{provider}/{model}: the circuit is open after too many failures; ask again in {retry_after:.3g} s",
+            retry_after=retry_after,
+        )
+        self.provider = provider
+        self.model = model
+
+
+class LimitReachedError(UnavailableError):
+    """A limit would hold the call back for longer than it may wait.
+
+    Attributes:
+        limit: ``requests``, ``tokens``, ``concurrency`` or ``pause``.
+        provider: the provider's name in the routing table.
+        max_wait: the seconds that the call might have waited.
+    """
+
+    def __init__(self, limit: str, *, provider: str, max_wait: float, retry_after: float | None) -> None:
+        wait = f"{retry_after:.3g} s" if retry_after is not None else "longer"
+        super().__init__(
+            f"{provider}: the limit of {limit} is reached: the wait is {wait}, and max_wait={max_wait:g} s",
+            retry_after=retry_after,
+        )
+        self.limit = limit
+        self.provider = provider
+        self.max_wait = max_wait
 
 
 class ProviderError(StreamFailedError):

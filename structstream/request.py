@@ -13,6 +13,7 @@ from pydantic import PydanticUserError, TypeAdapter
 from pydantic_core import SchemaError
 
 from .errors import ConfigurationError
+from .policies import Midstream, Policies
 
 if TYPE_CHECKING:
     from .continuation import Continuation
@@ -101,8 +102,13 @@ class StreamingStructuredRequest(Generic[T]):
             knows levels only; 0 asks it not to think; None leaves it to the provider.
         seed: for providers that can repeat themselves; None for none.
         timeouts: the deadlines, in seconds.
-        max_retries: calls beyond the first that may be made for this request, 0 or more. Retries are not built yet:
-            until they are, one call is made whatever it says.
+        max_retries: calls beyond the first that may be made of a model after failures, 0 or more. An answer that was
+            cut off at the output limit may be continued beyond that; see `RetryPolicy`.
+        fallback_models: the models that are asked one after the other when `model` has failed for good.
+        midstream: what follows when an attempt ends early after something was shown; None for what the policies say.
+        policies: stand instead of the service's for this request; None for the service's.
+        idempotency_key: sent as ``Idempotency-Key``, the same with each retry of the same body and another with each
+            changed one; None for a key of our own where the provider takes one.
         enable_streaming: False asks for one whole answer, which arrives as one step.
         cadence: one response per network read, or one per delta.
         streaming_chunk_size: if given, a response is yielded once this many characters have come since the last
@@ -135,6 +141,10 @@ class StreamingStructuredRequest(Generic[T]):
     thinking_budget: int | None = None
     timeouts: Timeouts = field(default_factory=Timeouts)
     max_retries: int = 2
+    fallback_models: Sequence[str] = ()
+    midstream: Midstream | None = None
+    policies: Policies | None = None
+    idempotency_key: str | None = None
     enable_streaming: bool = True
     cadence: Cadence = "read"
     streaming_chunk_size: int | None = None
@@ -215,6 +225,16 @@ def _is_headers(value: object) -> bool:
     )
 
 
+def _is_names(value: object) -> bool:
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+        return False
+    return all(isinstance(item, str) and item.strip() for item in value)
+
+
+def _is_key(value: object) -> bool:
+    return value is None or (isinstance(value, str) and bool(value) and _HEADER_VALUE(value) is not None)
+
+
 def _is_messages(value: object) -> bool:
     if isinstance(value, str | bytes) or not isinstance(value, Sequence):
         return False
@@ -241,6 +261,10 @@ _RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("thinking_budget", "an integer, 0 or more, or None", lambda v: v is None or _is_count(v, 0)),
     ("timeouts", "a Timeouts(...)", lambda v: isinstance(v, Timeouts)),
     ("max_retries", "an integer, 0 or more", lambda v: _is_count(v, 0)),
+    ("fallback_models", "a list of names of models", _is_names),
+    ("midstream", f"one of {', '.join(get_args(Midstream))} or None", lambda v: v is None or v in get_args(Midstream)),
+    ("policies", "a Policies(...) or None", lambda v: v is None or isinstance(v, Policies)),
+    ("idempotency_key", "text that a header can carry, or None", _is_key),
     ("enable_streaming", "True or False", lambda v: isinstance(v, bool)),
     ("cadence", f"one of {', '.join(get_args(Cadence))}", lambda v: v in get_args(Cadence)),
     ("streaming_chunk_size", "a positive integer or None", lambda v: v is None or _is_count(v, 1)),

@@ -49,7 +49,7 @@ class Floor:
     never: frozenset[str] = _EFFECTS
 
 
-_WORDS = ("errors", "request", "continuation", "response", "events", "facts", "progress", "markers")
+_WORDS = ("errors", "request", "continuation", "response", "events", "facts", "policies", "progress", "markers")
 _JSON_WORDS = ("jsongrammar", "jsonsink", "jsonstream", "jsonarray")
 _CORE = ("text", *_JSON_WORDS, "sse", "repair", "repair.*", "partial", "partial.*", "residual", "residual.*")
 # What dialects have in common; `arguments` writes the JSON text of a tool call that comes as values with their paths.
@@ -61,8 +61,12 @@ _PARTS = {
     "providers.openai_responses": "providers.openai_items",
 }
 _EDGE = ("transport", "clock")
-_SERVICE = ("service", "continuing", "stream", "sync", "exchange", "ledger", "pool", "adopted")
+_SERVICE = ("service", "layers", "continuing", "stream", "sync", "exchange", "ledger", "pool", "adopted")
 _POLICIES = ("resilience", "guardrails", "instrumentation")
+# The attempts are one policy in several files: the others are its pure parts and belong to it alone.
+_ATTEMPTS = ("resilience.retry", "resilience.holding")
+# What the policies of one stream write down together.
+_TALLY = "resilience.tally"
 _OPTIONAL = frozenset({"genai_prices", "opentelemetry", "prometheus_client", "pyrate_limiter", "redis", "tenacity"})
 _NOW = frozenset({"time"})  # the clock alone tells the time and sleeps
 _BELOW = (*_WORDS, *_CORE, "providers", "providers.*", "answer", "parse", "decoder", *_EDGE, *_SERVICE)
@@ -86,11 +90,18 @@ FLOORS: Sequence[Floor] = (
     Floor("decoder", ("decoder",), (*_WORDS, *_CORE, "answer", "providers.base"), _JSON),
     Floor("edge", ("clock",), _WORDS, never=_EFFECTS - {"asyncio", "time"}),
     Floor("edge", ("transport",), (*_WORDS, "clock"), _HTTP, never=_NOW),
+    Floor(
+        "policies",
+        ("resilience.attempts",),
+        (*_WORDS, "clock", "resilience", _TALLY, *_ATTEMPTS),
+        _JSON | _OPTIONAL,
+        _NOW,
+    ),
     *(
         Floor(
             "policies",
             (package, f"{package}.*"),
-            (*_WORDS, "clock", package, f"{package}.facts"),
+            (*_WORDS, "clock", package, f"{package}.facts", f"{package}.tally"),
             _JSON | _OPTIONAL,
             _NOW,
         )

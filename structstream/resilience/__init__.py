@@ -6,8 +6,10 @@ call and returns one, so any of them can be left out, and their order is one exp
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from structstream.response import Outcome, StreamingResponse
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from structstream.request import StreamingStructuredRequest
     from structstream.response import OutcomeKind
 
-__all__ = ["Call", "Layer", "Pause", "Steps", "ended", "stack"]
+__all__ = ["Call", "Continuing", "Endpoint", "EndpointOf", "Layer", "Pause", "Steps", "arrives", "ended", "stack"]
 
 Steps = AsyncGenerator[StreamingResponse[Any], None]  # Any: of any response model
 
@@ -24,7 +26,8 @@ Call = Callable[["StreamingStructuredRequest[Any]"], Steps]  # Any: of any respo
 """Makes one call and yields its steps, the last one with the outcome.
 
 A failure is a last step with its outcome, and not raised; what is raised is a cancellation, a caller who left
-(GeneratorExit), or a fault of ours. Whoever iterates closes it: use `contextlib.aclosing`.
+(GeneratorExit), or a fault of ours. Whoever iterates closes it: use `contextlib.aclosing`. The attempts of the outcome
+bear numbers that are unique within the stream, counted as the calls begin.
 """
 
 Layer = Callable[[Call], Call]
@@ -37,6 +40,26 @@ Raises:
     StreamCancelledError: the caller left meanwhile.
     StreamTimeoutError: the total deadline of the stream passed, or would pass before.
 """
+
+Continuing = Callable[
+    ["StreamingStructuredRequest[Any]", Outcome[Any]], "StreamingStructuredRequest[Any] | None"
+]  # Any: of any response model
+"""Gives the request that asks for what an outcome lacks; None where nothing was gained or it cannot be done.
+
+The request is the caller's own, with the model that is to be asked; a call of the new request yields snapshots, and an
+outcome, of the whole.
+"""
+
+
+class Endpoint(NamedTuple):
+    """Who is asked: the provider's name in the routing table, and the model as the provider calls it."""
+
+    provider: str
+    model: str
+
+
+EndpointOf = Callable[["StreamingStructuredRequest[Any]"], Endpoint]  # Any: of any response model
+"""Tells who will be asked for a request."""
 
 
 def stack(call: Call, *layers: Layer | None) -> Call:
@@ -56,3 +79,26 @@ def ended(kind: OutcomeKind, error: StructStreamError, *, attempt: int = 1) -> S
     outcome: Outcome[Any] = Outcome(kind, error=error)
     error.outcome = outcome
     return StreamingResponse(attempt=attempt, outcome=outcome)
+
+
+async def arrives(waited: asyncio.Future[Any], pause: Pause, seconds: float) -> bool:  # Any: whatever it brings
+    """Wait for `waited`, at most for `seconds`; return whether it came. It is not cancelled by the wait.
+
+    Raises:
+        StructStreamError: as `pause`.
+    """
+    if waited.done():
+        return True
+    pausing = asyncio.ensure_future(pause(seconds))
+    try:
+        await asyncio.wait({waited, pausing}, return_when=asyncio.FIRST_COMPLETED)
+        if not waited.done():
+            pausing.result()  # it is over, or raises what ended it
+        return waited.done()
+    finally:
+        if not pausing.done():
+            pausing.cancel()
+            with suppress(asyncio.CancelledError):
+                await pausing
+        elif not pausing.cancelled():
+            pausing.exception()  # looked at: an error that came at the same moment is nobody's any more

@@ -1,0 +1,370 @@
+"""The attempts at one model: what follows each, and what the caller sees of it.
+
+`Course` decides and waits for nothing; `attempting` is the layer around it, with tenacity as its engine.
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_result
+
+from structstream.errors import InvalidOutputError, StreamCancelledError, StructStreamError
+from structstream.facts import Replanned, Waited
+from structstream.response import OutcomeKind
+
+from . import ended
+from .holding import Holding
+from .retry import RetryBudget, delay, judged, keyed, reasked, repeatable
+from .tally import Mark, Tally, gained
+
+if TYPE_CHECKING:
+    from structstream.facts import Tell
+    from structstream.policies import Midstream, RetryPolicy
+    from structstream.request import StreamingStructuredRequest
+    from structstream.response import AttemptPlan, Outcome, StreamingResponse
+
+    from . import Call, Continuing, EndpointOf, Layer, Pause, Steps
+
+__all__ = ["Course", "Next", "attempting"]
+
+_TOUCHED = frozenset({OutcomeKind.TRUNCATED, OutcomeKind.INCOMPLETE, OutcomeKind.INVALID})  # the model spoke
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """Another attempt.
+
+    Args:
+        plan: how it goes on.
+        request: what is asked.
+        after: the outcome that it follows.
+        builds: whether it builds on what was saved.
+        path: from where it goes on; empty for the start.
+        wait: seconds before it.
+    """
+
+    plan: AttemptPlan
+    request: StreamingStructuredRequest[Any]  # Any: of any response model
+    after: Outcome[Any]
+    builds: bool = False
+    path: str = ""
+    wait: float = 0.0
+
+
+class Course:
+    """Decides, after each attempt at a request, whether there is another and which.
+
+    Args:
+        request: the caller's, with the model that is asked.
+        policy: the settings; None: there is no other attempt.
+        midstream: what follows when something was shown already.
+        tally: the books of the stream.
+        continuing: gives the request for what an outcome lacks.
+        path_of: the place from which a request given by `continuing` goes on.
+        began: when the first attempt began, in seconds on the clock.
+
+    Attributes:
+        body: the number of the body that is sent now: 1 for the caller's own, another for each changed one.
+    """
+
+    def __init__(
+        self,
+        request: StreamingStructuredRequest[Any],
+        *,
+        policy: RetryPolicy | None,
+        midstream: Midstream,
+        tally: Tally,
+        continuing: Continuing,
+        path_of: Callable[[StreamingStructuredRequest[Any]], str],
+        began: float,
+    ) -> None:
+        self._request = request
+        self._policy = policy
+        self._midstream = midstream
+        self._tally = tally
+        self._continuing = continuing
+        self._path_of = path_of
+        self._began = began
+        self.body = self._bodies = 1
+        self._base: Outcome[Any] | None = None  # what the attempts that build on one another hold together
+        self._told: Outcome[Any] | None = None  # what the latest changed body was made of
+        self._resumed = self._tired = False  # whether the attempt builds on others; whether none does so any more
+        self._failures = self._continuations = self._idle = 0
+
+    def after(self, outcome: Outcome[Any], *, now: float, random: Callable[[], float]) -> Next | None:
+        """Return what follows an attempt that ended; None where nothing does."""
+        policy = self._policy
+        if policy is None or outcome.error is None:
+            return None
+        base = self._grown(outcome)
+        verdict = judged(outcome, policy, repeatable=repeatable(self._request))
+        if verdict == "end" or (self._tally.shown and self._midstream == "fail"):
+            return None
+        if policy.tokens is not None and (spent := self._tally.usage) and spent.total_tokens >= policy.tokens:
+            return None
+        if verdict == "continue":
+            return self._continued(outcome, base, policy)
+        self._failures += 1
+        wait = 0.0 if verdict == "reask" else delay(outcome, policy, failures=self._failures, random=random)
+        late = wait is None or (policy.seconds is not None and now + wait - self._began > policy.seconds)
+        if wait is None or late or self._failures > self._request.max_retries:
+            return None
+        return self._again(outcome, base, policy, wait)
+
+    def take(self, following: Next) -> None:
+        """Note that the attempt is made."""
+        self._resumed = following.builds
+        made_of = self._base if following.builds else following.after if following.plan == "reask" else None
+        if made_of is not None and made_of is not self._told:
+            self._bodies += 1
+            self._told = made_of
+        self.body = 1 if made_of is None else self._bodies
+        if following.builds:
+            self._tally.carry_on(self._base or following.after)
+        else:
+            self._base = None
+            self._tally.start_over()
+        self._tally.begin(following.plan, following.after, following.path)
+
+    def _grown(self, outcome: Outcome[Any]) -> Outcome[Any]:
+        """Return the outcome that holds most of those that build on one another, and count those that add nothing."""
+        base = self._base
+        if base is None or gained(outcome) > gained(base):
+            self._base, self._idle = outcome, 0
+            return outcome
+        if self._resumed and outcome.kind in _TOUCHED:
+            self._idle += 1
+        return base
+
+    def _rest(self, base: Outcome[Any], policy: RetryPolicy) -> StreamingStructuredRequest[Any] | None:
+        self._tired = self._tired or self._idle >= policy.idle_resumes
+        return None if self._tired or self._midstream != "resume" else self._continuing(self._request, base)
+
+    def _continued(self, outcome: Outcome[Any], base: Outcome[Any], policy: RetryPolicy) -> Next | None:
+        self._continuations += 1
+        if self._request.max_retries == 0 or self._continuations > policy.continuations:
+            return None
+        rest = self._rest(base, policy)
+        return None if rest is None else Next("resume", rest, outcome, builds=True, path=self._path_of(rest))
+
+    def _again(self, outcome: Outcome[Any], base: Outcome[Any], policy: RetryPolicy, wait: float) -> Next:
+        invalid = isinstance(outcome.error, InvalidOutputError)
+        if (rest := self._rest(base, policy)) is not None:
+            plan: AttemptPlan = "reask" if invalid else "resume"
+            return Next(plan, rest, outcome, builds=True, path=self._path_of(rest), wait=wait)
+        if invalid:
+            return Next("reask", reasked(self._request, outcome), outcome, wait=wait)
+        plan = "retry"
+        if self._tally.shown:
+            plan = "hold" if self._midstream == "hold" else "restart"
+        return Next(plan, self._request, outcome, wait=wait)
+
+
+def attempting(
+    *,
+    policy: RetryPolicy | None,
+    midstream: Midstream,
+    tally: Tally,
+    budget: RetryBudget,
+    continuing: Continuing,
+    endpoint_of: EndpointOf,
+    tell: Tell,
+    pause: Pause,
+    now: Callable[[], float],
+    path_of: Callable[[StreamingStructuredRequest[Any]], str] = lambda request: "",
+    takes_key: Callable[[StreamingStructuredRequest[Any]], bool] = lambda request: False,
+    chance: Callable[[], float] = random.random,
+) -> Layer:
+    """Return the layer that makes the attempts at one model.
+
+    It stands around all that belongs to a single call, so that each attempt passes breaker and limits anew.
+
+    Args:
+        policy: the settings; None: one attempt.
+        midstream: what follows when something was shown already.
+        tally: the books of the stream.
+        budget: that of the service.
+        continuing: gives the request for what an outcome lacks.
+        endpoint_of: who is asked.
+        tell: hears what happened.
+        pause: waits.
+        now: the clock.
+        path_of: the place from which a request given by `continuing` goes on.
+        takes_key: whether an idempotency key is sent though the caller gave none.
+        chance: gives a number from 0 to 1.
+    """
+
+    def layer(call: Call) -> Call:
+        async def run(request: StreamingStructuredRequest[Any]) -> Steps:
+            course = Course(
+                request,
+                policy=policy,
+                midstream=midstream,
+                tally=tally,
+                continuing=continuing,
+                path_of=path_of,
+                began=now(),
+            )
+            key = request.idempotency_key
+            if key is None and takes_key(request):
+                key = f"structstream-{uuid.uuid4()}"
+            state = _Run(request, course, policy, tally, budget, tell, endpoint_of(request).provider, now, chance)
+            state.hold, state.key = midstream == "hold", key
+            budget.enter()
+            try:
+                async for attempt in AsyncRetrying(
+                    sleep=state.sleeping(pause), wait=state.wait, retry=retry_if_result(state.again)
+                ):
+                    if not state.begin():
+                        break
+                    first = True
+                    async with aclosing(call(state.request)) as steps:
+                        async for step in steps:
+                            if step.outcome is not None:
+                                state.last = step
+                            elif first or state.hold:
+                                if (shown := state.show(step)) is not None:
+                                    first = False
+                                    yield shown
+                            else:
+                                yield step
+                    attempt.retry_state.set_result(state.end())
+                yield tally.close(state.last)
+            finally:
+                state.leave()
+
+        return run
+
+    return layer
+
+
+class _Run:
+    """The attempts of one request, between the engine and the decisions."""
+
+    hold = False
+    key: str | None = None
+    last: StreamingResponse[Any]
+
+    def __init__(
+        self,
+        request: StreamingStructuredRequest[Any],
+        course: Course,
+        policy: RetryPolicy | None,
+        tally: Tally,
+        budget: RetryBudget,
+        tell: Tell,
+        provider: str,
+        now: Callable[[], float],
+        chance: Callable[[], float],
+    ) -> None:
+        self._asked = request
+        self._course = course
+        self._policy = policy
+        self._tally = tally
+        self._budget = budget
+        self._tell = tell
+        self._provider = provider
+        self._now = now
+        self._chance = chance
+        self._next: Next | None = None
+        self._permit = False  # whether a place of the retry budget is ours
+        self._ended_by: StructStreamError | None = None
+        self._holding: Holding | None = None
+        self._length = 0
+
+    @property
+    def request(self) -> StreamingStructuredRequest[Any]:
+        request = self._asked if self._next is None else self._next.request
+        return request if self.key is None else keyed(request, self.key, self._course.body)
+
+    def sleeping(self, pause: Pause) -> Pause:
+        async def sleep(seconds: float) -> None:
+            try:
+                await pause(seconds)
+            except StructStreamError as error:
+                self._ended_by = error
+
+        return sleep
+
+    def again(self, outcome: Outcome[Any]) -> bool:
+        """Decide; the engine asks this after each attempt."""
+        following = self._course.after(outcome, now=self._now(), random=self._chance)
+        policy = self._policy
+        if following is None or policy is None:
+            return False
+        if outcome.kind is not OutcomeKind.TRUNCATED:  # what was cut for its length is no failure
+            self._permit = self._budget.take(policy)
+            if not self._permit:
+                self._tell(Waited("retries", self._provider, 0.0, refused=True))
+                return False
+        self._next = following
+        return True
+
+    def wait(self, state: RetryCallState) -> float:
+        """Return the seconds that the engine waits."""
+        return 0.0 if self._next is None else self._next.wait
+
+    def begin(self) -> bool:
+        """Note that an attempt begins; return False where no time is left for it, or nobody who waits."""
+        if isinstance(self._ended_by, StreamCancelledError):
+            self.last = ended(OutcomeKind.CANCELLED, self._ended_by)
+        if self._ended_by is not None:
+            return False  # the deadline: what the last attempt ended in tells more
+        following = self._next
+        if following is not None:
+            self._course.take(following)
+            error = following.after.error
+            self._tell(
+                Replanned(
+                    following.plan,
+                    following.after.kind,
+                    type(error).__name__,
+                    following.wait,
+                    following.request.model,
+                    following.path,
+                )
+            )
+        mark = self._tally.mark
+        self._holding = Holding(mark) if self.hold and mark is not None else None
+        self._length = 0
+        return True
+
+    def show(self, step: StreamingResponse[Any]) -> StreamingResponse[Any] | None:
+        """Return the step that may be shown now; None for none."""
+        if self.hold:
+            self._length += sum(map(len, step.raw_chunks))
+        if self._holding is not None:
+            shown = self._holding.feed(step)
+            if shown is None:
+                return None
+            self._holding, step = None, shown
+        return self._tally.show(step)
+
+    def end(self) -> Outcome[Any]:
+        """Write down how the attempt ended."""
+        outcome = self.last.outcome
+        if outcome is None:
+            raise AssertionError("the last step of a call has its outcome")
+        self._give()
+        self._tally.note(self.request, outcome)
+        if self._holding is not None and outcome.error is None:
+            self.last = self._holding.feed(self.last) or self.last
+        elif self.hold and self._holding is None and self._tally.shown:
+            self._tally.mark = Mark(frozenset(outcome.completed), self._length)
+        return outcome
+
+    def leave(self) -> None:
+        """Give back what is held."""
+        self._give()
+        self._budget.leave()
+
+    def _give(self) -> None:
+        if self._permit:
+            self._permit = False
+            self._budget.give()

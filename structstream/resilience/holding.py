@@ -1,0 +1,81 @@
+"""Steps that are kept back until the attempt has passed what was shown before.
+
+Passed means: every path that had closed is closed again, and the JSON text is at least as long. So what a caller sees
+never holds less than it did, though its values may be others.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from structstream.response import StreamingResponse
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .tally import Mark
+
+__all__ = ["Holding"]
+
+
+class Holding:
+    """Keeps the steps of one attempt back until they have passed a mark.
+
+    Args:
+        mark: how far the attempts before had been shown.
+
+    >>> from structstream.resilience.tally import Mark
+    >>> holding = Holding(Mark(frozenset(), 5))
+    >>> holding.feed(StreamingResponse(raw_chunks=["[1,"])) is None
+    True
+    >>> holding.feed(StreamingResponse(raw_chunks=["2]"])).raw_chunks
+    ['[1,', '2]']
+    """
+
+    def __init__(self, mark: Mark) -> None:
+        self._missing = set(mark.closed)
+        self._left = mark.length
+        self._chunks: list[str] = []
+        self._changed: dict[str, None] = {}
+        self._completed: list[str] = []
+
+    def feed(self, step: StreamingResponse[Any]) -> StreamingResponse[Any] | None:  # Any: of any response model
+        """Return what may be shown now: None, or at the first time `step` with all that was kept back.
+
+        The last step may always be shown: whether it should be is for the caller to know.
+        """
+        self._chunks += step.raw_chunks
+        self._changed.update(dict.fromkeys(step.changed))
+        self._completed += step.completed
+        self._missing.difference_update(step.completed)
+        self._left -= sum(map(len, step.raw_chunks))
+        if step.outcome is None and (self._missing or self._left > 0):
+            return None
+        shown: StreamingResponse[Any] = StreamingResponse(
+            _Passed(step, tuple(self._changed), tuple(self._completed)),
+            self._chunks,
+            attempt=step.attempt,
+            outcome=step.outcome,
+            usage=step.usage,
+        )
+        shown.begins = step.begins
+        return shown
+
+
+class _Passed:
+    """A step together with those that were kept back before it."""
+
+    __slots__ = ("_last", "changed", "completed")
+
+    def __init__(self, last: StreamingResponse[Any], changed: Sequence[str], completed: Sequence[str]) -> None:
+        self._last = last
+        self.changed = changed
+        self.completed = completed
+
+    @property
+    def snapshot(self) -> Any:  # Any: a snapshot of any response model
+        return self._last.partial_result
+
+    @property
+    def percent(self) -> float:
+        return self._last.progress_percent

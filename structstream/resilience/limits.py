@@ -1,0 +1,215 @@
+"""Requests and tokens per minute: a call beyond them waits for its turn, in the order of coming.
+
+`Meter` reserves a place in time, and says how long that is away; the buckets are pyrate-limiter's, with time as an
+argument. `limiting` is the layer around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from math import ceil
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from structstream.errors import ConnectionFailedError, LimitReachedError, StructStreamError
+from structstream.facts import LimitName, Waited
+from structstream.response import OutcomeKind, kind_of
+
+from . import ended
+from .tally import estimated
+
+if TYPE_CHECKING:
+    from pyrate_limiter import StateBucket
+
+    from structstream.facts import Tell
+    from structstream.policies import LimitsPolicy
+    from structstream.request import StreamingStructuredRequest
+    from structstream.response import Outcome
+
+    from . import Call, Endpoint, EndpointOf, Layer, Pause, Steps
+
+__all__ = ["Meter", "Meters", "Reservation", "expected", "limiting"]
+
+
+def expected(request: StreamingStructuredRequest[Any], policy: LimitsPolicy) -> int:  # Any: of any response model
+    """Return the tokens that a call is charged with before anything is known of it.
+
+    >>> from structstream.policies import LimitsPolicy
+    >>> from structstream.request import StreamingStructuredRequest
+    >>> request = StreamingStructuredRequest(response_model=int, model="openai/o3", prompt="x" * 40, max_tokens=5)
+    >>> expected(request, LimitsPolicy())
+    15
+    """
+    output = policy.expected_output if request.max_tokens is None else request.max_tokens
+    return estimated(request, 0).input_tokens + output
+
+
+@dataclass(slots=True)
+class Reservation:
+    """A place in time for one call.
+
+    Args:
+        wait: seconds until it.
+        tokens: what it was charged with.
+        limit: the one that makes it wait, or refuses it.
+        refused: whether it was not given: the wait would be too long.
+    """
+
+    wait: float
+    tokens: int
+    limit: LimitName
+    refused: bool = False
+
+
+class Meter:
+    """The limits of one model: full at rest, and refilled evenly (the token bucket that providers describe).
+
+    Args:
+        policy: the settings.
+
+    >>> from structstream.policies import LimitsPolicy
+    >>> meter = Meter(LimitsPolicy(requests_per_minute=1))
+    >>> [meter.reserve(0, now=100.0).wait for _ in range(3)][:2]
+    [0.0, 60.0]
+    """
+
+    def __init__(self, policy: LimitsPolicy) -> None:
+        # Here, because the package takes a third of a second to import.
+        from pyrate_limiter import Rate, RateItem, StateBucket, TokenBucket
+
+        def bucket(limit: int | None) -> StateBucket | None:
+            return None if limit is None else StateBucket([Rate(limit, 60_000)], TokenBucket())
+
+        self._item = RateItem
+        self._policy = policy
+        self._requests = bucket(policy.requests_per_minute)
+        self._tokens = bucket(policy.tokens_per_minute)
+        self._lock = Lock()  # a service may be used on several event loops, each in a thread of its own
+
+    def reserve(self, tokens: int, *, now: float) -> Reservation:
+        """Return a place for a call of so many tokens; it is taken, unless it is refused."""
+        at, most = ceil(now * 1000), self._policy.max_wait
+        with self._lock:
+            for_request = self._take(self._requests, 1, at, most)
+            if for_request > most:
+                return Reservation(for_request, 0, "requests", refused=True)
+            for_tokens = self._take(self._tokens, tokens, at, most)
+            if for_tokens > most:
+                self._charge(self._requests, -1, at)
+                return Reservation(for_tokens, 0, "tokens", refused=True)
+        return Reservation(max(for_request, for_tokens), tokens, "tokens" if for_tokens > for_request else "requests")
+
+    def correct(self, place: Reservation, tokens: int, *, now: float) -> None:
+        """Charge what a call has really taken; what was too much is given back."""
+        with self._lock:
+            self._charge(self._tokens, tokens - place.tokens, ceil(now * 1000))
+
+    def release(self, place: Reservation, *, now: float) -> None:
+        """Give a place back whose call was not made."""
+        with self._lock:
+            self._charge(self._requests, -1, ceil(now * 1000))
+            self._charge(self._tokens, -place.tokens, ceil(now * 1000))
+
+    def _take(self, bucket: StateBucket | None, weight: int, at: int, most: float) -> float:
+        """Take `weight` at the first time at which it fits, if that is not too late; return the seconds until then."""
+        if bucket is None or weight <= 0:
+            return 0.0
+        # More than a minute's worth in one call: it goes when the bucket is full, and leaves a debt.
+        fits = min(weight, bucket.rates[0].burst)
+        decision = bucket.put_decision(self._item("", at, fits))
+        wait = decision.retry_after_ms or 0  # type: ignore[union-attr]  # awaitable only for stores over a network
+        if wait > most * 1000:
+            return wait / 1000
+        if wait:
+            bucket.put(self._item("", at + wait, fits))
+        self._charge(bucket, weight - fits, at + wait)
+        return wait / 1000
+
+    def _charge(self, bucket: StateBucket | None, weight: int, at: int) -> None:
+        """Charge `weight` whether it fits or not; a negative one is given back."""
+        if bucket is None:
+            return
+        if weight < 0:
+            bucket.put(self._item("", at, weight))
+        most = bucket.rates[0].burst
+        while weight > 0:
+            part = min(weight, most)
+            at += bucket.put_decision(self._item("", at, part)).retry_after_ms or 0  # type: ignore[union-attr]  # as above
+            if bucket.failing_rate is not None:
+                bucket.put(self._item("", at, part))
+            weight -= part
+
+
+class Meters:
+    """The meters of a service: one for each model of each provider, and for each way to set it."""
+
+    def __init__(self) -> None:
+        self._meters: dict[tuple[Endpoint, LimitsPolicy], Meter] = {}
+
+    def of(self, endpoint: Endpoint, policy: LimitsPolicy) -> Meter:
+        """Return the meter of a model."""
+        found = self._meters.get((endpoint, policy))
+        return self._meters.setdefault((endpoint, policy), Meter(policy)) if found is None else found
+
+
+def limiting(
+    *,
+    policy: LimitsPolicy,
+    meters: Meters,
+    endpoint_of: EndpointOf,
+    tell: Tell,
+    pause: Pause,
+    now: Callable[[], float],
+) -> Layer:
+    """Return the layer that makes calls wait for their place, and refuses at once those that would wait too long.
+
+    Args:
+        policy: the settings.
+        meters: those of the service.
+        endpoint_of: who is asked.
+        tell: hears who waits.
+        pause: waits.
+        now: the clock.
+    """
+
+    def layer(call: Call) -> Call:
+        async def run(request: StreamingStructuredRequest[Any]) -> Steps:
+            endpoint = endpoint_of(request)
+            meter, provider = meters.of(endpoint, policy), endpoint.provider
+            place = meter.reserve(expected(request, policy), now=now())
+            if place.wait or place.refused:
+                tell(Waited(place.limit, provider, 0.0 if place.refused else place.wait, refused=place.refused))
+            if place.refused:
+                error = LimitReachedError(
+                    place.limit, provider=provider, max_wait=policy.max_wait, retry_after=place.wait
+                )
+                yield ended(OutcomeKind.UNAVAILABLE, error)
+                return
+            sent = False
+            try:
+                if place.wait:
+                    try:
+                        await pause(place.wait)
+                    except StructStreamError as late:
+                        yield ended(kind_of(late), late)
+                        return
+                async with aclosing(call(request)) as steps:
+                    async for step in steps:
+                        if step.outcome is None or _was_sent(step.outcome):
+                            sent = True
+                        if step.outcome is not None and sent and step.outcome.usage is not None:
+                            meter.correct(place, step.outcome.usage.total_tokens, now=now())
+                        yield step
+            finally:
+                if not sent:
+                    meter.release(place, now=now())
+
+        return run
+
+    return layer
+
+
+def _was_sent(outcome: Outcome[Any]) -> bool:
+    return outcome.kind is not OutcomeKind.UNAVAILABLE and not isinstance(outcome.error, ConnectionFailedError)

@@ -1,0 +1,40 @@
+"""What is held back is shown once it has passed what was shown before, and then nothing of it is missing."""
+
+from __future__ import annotations
+
+from structstream.resilience.holding import Holding
+from structstream.resilience.tally import Mark
+from structstream.response import Outcome, OutcomeKind, StreamingResponse
+from tests.policy import Said
+
+
+def a_step(text: str, *closed: str, percent: float = 0) -> StreamingResponse[object]:
+    return StreamingResponse(Said(text, closed, closed, percent), [text], attempt=2)
+
+
+def test_both_the_paths_and_the_length_must_be_passed() -> None:
+    holding = Holding(Mark(frozenset({"a", "b"}), 6))
+    assert holding.feed(a_step("xxx", "a")) is None
+    assert holding.feed(a_step("xxx")) is None  # long enough, but b is open
+    shown = holding.feed(a_step("x", "b", percent=40))
+    assert shown is not None
+    assert (shown.raw_chunks, shown.changed, shown.completed) == (["xxx", "xxx", "x"], ("a", "b"), ("a", "b"))
+    assert (shown.partial_result, shown.progress_percent, shown.attempt) == ("x", 40, 2)
+
+
+def test_paths_that_close_early_wait_for_the_length() -> None:
+    holding = Holding(Mark(frozenset({"a"}), 4))
+    assert holding.feed(a_step("xxx", "a")) is None
+    assert holding.feed(a_step("x")) is not None
+
+
+def test_the_last_step_is_given_with_all_that_was_kept_back() -> None:
+    holding = Holding(Mark(frozenset({"never"}), 100))
+    assert holding.feed(a_step("[1", "[0]")) is None
+    last: StreamingResponse[object] = StreamingResponse(
+        Said(None, (), ("",)), ["]"], outcome=Outcome(OutcomeKind.COMPLETE, result=[1])
+    )
+    shown = holding.feed(last)
+    assert shown is not None
+    assert (shown.partial_result, shown.completed, shown.raw_chunks) == ([1], ("[0]", ""), ["[1", "]"])
+    assert shown.progress_percent == 100

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from .clock import SystemClock
@@ -46,6 +46,8 @@ class StructuredLLMService:
         api_keys: keys by the provider's name, before those of the environment; None for none.
         limits: the bounds of an answer's JSON; None for the defaults.
         max_event_bytes: the bound of one line and of one event of a stream, in bytes; None for 16 MiB.
+        wrap_transport: puts a transport of the caller's around each that is used, such as one that records; None for
+            none.
         clock: what measures time; None for the machine's.
 
     Raises:
@@ -67,6 +69,7 @@ class StructuredLLMService:
         api_keys: Mapping[str, str] | None = None,
         limits: JSONLimits | None = None,
         max_event_bytes: int | None = None,
+        wrap_transport: Callable[[Transport], Transport] | None = None,
         clock: Clock | None = None,
     ) -> None:
         _check_providers(providers)
@@ -78,6 +81,7 @@ class StructuredLLMService:
         self._providers = {**ROUTES, **(providers or {})}
         self._api_keys = dict(api_keys or {})
         self._given = None if client is None else transport_of(client, self._clock)
+        self._wrap = wrap_transport or _as_it_is
         self._pool = TransportPool()
         self._background = BackgroundLoop()
 
@@ -141,21 +145,22 @@ class StructuredLLMService:
         given = self._given
         if isinstance(given, SDKTransport):
             found = self._route_of(given, model)
-            return found, _always(given.named(found.spec.name))
+            return found, _always(self._wrap(given.named(found.spec.name)))
         found = route(model, self._providers)
         if given is not None:
-            return found, _always(given)
+            return found, _always(self._wrap(given))
         spec = found.spec
         base_url, api_key = self._base_url(spec), self._api_key(spec)
 
         def build() -> Transport:
-            return SDKTransport.build(
+            transport = SDKTransport.build(
                 provider=spec.name,
                 base_url=base_url,
                 api_key=api_key,
                 key_header=None if spec.auth == "bearer" else spec.auth,
                 clock=self._clock,
             )
+            return self._wrap(transport)
 
         async def connect() -> Transport:
             return await self._pool.get((spec.name, base_url, api_key), build)
@@ -203,6 +208,10 @@ class StructuredLLMService:
                 f"pass api_keys={{{spec.name!r}: ...}}, or give the service a client"
             )
         return "none"  # the SDK wants one; the provider does not
+
+
+def _as_it_is(transport: Transport) -> Transport:
+    return transport
 
 
 def _always(transport: Transport) -> Connect:

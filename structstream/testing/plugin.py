@@ -174,10 +174,9 @@ def _open(request: pytest.FixtureRequest) -> Cassette:
         play = request.getfixturevalue("every_cut")
     if "fake_clock" in request.fixturenames:
         options.setdefault("clock", request.getfixturevalue("fake_clock"))
-    mode = request.config.getoption("--cassette-mode") or options.pop("record_mode", None) or "none"
-    options.pop("record_mode", None)
-    play = parse_play(play) if isinstance(play, str) else play
-    return Cassette(_path(request, str(marker.args[0])), record_mode=mode, play=play, **options)
+    options["record_mode"] = request.config.getoption("--cassette-mode") or options.get("record_mode") or "none"
+    options["play"] = parse_play(play) if isinstance(play, str) else play
+    return Cassette(_path(request, str(marker.args[0])), **options)
 
 
 def _path(request: pytest.FixtureRequest, name: str) -> Path:

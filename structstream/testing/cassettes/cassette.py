@@ -204,8 +204,6 @@ class Cassette:
             raise CassetteError(
                 f"there is no cassette {self.path}, and record_mode is 'none': record it with record_mode='once'"
             )
-        for number, (request, response) in enumerate(tape.data):  # what cannot be played is said now
-            Interaction.of(request, response, f"cassette {self.path}, interaction {number}")
         return tape
 
     def _of_stream(self, config: dict[str, Any]) -> Any:  # Any: vcrpy's own objects

@@ -49,7 +49,7 @@ def convert(
     if to not in FORMATS:
         raise ConfigurationError(f"to must be one of {', '.join(FORMATS)}, not {to!r}")
     scrubber = Scrubber(secrets)
-    interactions = read_interactions(source)
+    interactions = read_interactions(source, chunks=to == "structstream")
     if to == "sse":
         return _write_streams(target, [scrubber.body(each.recording.body) for each in interactions])
     cassette = {

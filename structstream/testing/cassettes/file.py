@@ -49,8 +49,8 @@ class Interaction:
 
     # Any: vcrpy's own objects, which have no types
     @classmethod
-    def of(cls, request: Any, response: dict[str, Any], where: str) -> Interaction:
-        """Return what vcrpy has read.
+    def of(cls, request: Any, response: dict[str, Any], where: str, *, chunks: bool = True) -> Interaction:
+        """Return what vcrpy has read; with `chunks` or, without a look at those, whole.
 
         Raises:
             CassetteError: it is no answer, is compressed in a way that vcrpy does not know, or its chunks do not fit.
@@ -71,7 +71,7 @@ class Interaction:
             body=asked.encode() if isinstance(asked, str) else bytes(asked),
             status=status,
             headers=headers,
-            recording=Recording.read(response.get(KEY), body, where),
+            recording=Recording.read(response.get(KEY) if chunks else None, body, where),
         )
 
 
@@ -91,16 +91,20 @@ def _joined(values: object) -> str:
     return ", ".join(map(str, values)) if isinstance(values, list | tuple) else str(values)
 
 
-def read_interactions(path: str | Path) -> list[Interaction]:
+def read_interactions(path: str | Path, *, chunks: bool = True) -> list[Interaction]:
     """Return what a cassette or a ``.sse`` file holds.
+
+    Args:
+        path: the file.
+        chunks: False passes over how the bodies came, and so reads a file whose bodies were edited.
 
     Raises:
         CassetteError: the file is not there, or is no whole cassette.
     """
     path = Path(path)
-    requests, responses = CassetteFile().read(path)
+    requests, responses = CassetteFile(chunks=chunks).read(path)
     return [
-        Interaction.of(request, response, f"cassette {path}, interaction {number}")
+        Interaction.of(request, response, f"cassette {path}, interaction {number}", chunks=chunks)
         for number, (request, response) in enumerate(zip(requests, responses, strict=True))
     ]
 
@@ -110,10 +114,12 @@ class CassetteFile:
 
     Args:
         scrubber: knows the secrets; None where nothing is to be written.
+        chunks: whether how the bodies came is looked at.
     """
 
-    def __init__(self, scrubber: Scrubber | None = None) -> None:
+    def __init__(self, scrubber: Scrubber | None = None, *, chunks: bool = True) -> None:
         self._scrubber = scrubber
+        self._chunks = chunks
 
     # Any: vcrpy's own objects, which have no types
     def load_cassette(self, path: str | Path, serializer: Any) -> tuple[list[Any], ...]:
@@ -134,9 +140,13 @@ class CassetteFile:
             raise CassetteError(f"cassette {path} cannot be read: {error.strerror}") from error
         check_version(path, text, serializer)
         try:
-            return tuple(deserialize(text, serializer))
+            found = tuple(deserialize(text, serializer))
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise CassetteError(f"cassette {path} is none of vcrpy's ({_first_line(error)}): record it again") from None
+        for number, (request, response) in enumerate(zip(found[0], found[1], strict=True)):
+            # What cannot be played is told now.
+            Interaction.of(request, response, f"cassette {path}, interaction {number}", chunks=self._chunks)
+        return found
 
     def read(self, path: Path) -> tuple[list[Any], list[Any]]:
         """Return requests and responses of a cassette, or those that a ``.sse`` file stands for.

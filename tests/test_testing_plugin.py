@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import aiohttp  # noqa: F401  # what a run in this process loads first it forgets again, at a second each
@@ -21,6 +22,7 @@ filterwarnings = error
 """
 HEAD = """
 import pytest
+from pydantic import BaseModel
 from structstream import StreamingStructuredRequest
 from structstream.testing.cassettes import NotRecordedError
 
@@ -31,6 +33,14 @@ REQUEST = StreamingStructuredRequest(response_model=list[int], model="simulated/
 def anyio_backend():
     return "asyncio"
 """
+CITY = """
+
+class City(BaseModel):
+    name: str
+    sights: list[str]
+
+
+REQUEST ="""
 SYNC = """
 @pytest.mark.cassette("primes")
 def test_sync(structstream_service):
@@ -226,3 +236,20 @@ def test_it_loads_nothing_before_it_is_asked(pytester: pytest.Pytester) -> None:
     pytester.makeini(INI)
     pytester.makepyfile(test)
     pytester.runpytest_subprocess().assert_outcomes(passed=1)
+
+
+def test_the_tests_of_the_documentation_pass(pytester: pytest.Pytester) -> None:
+    page = (ROOT / "docs" / "cassettes.md").read_text("utf-8")
+    (block,) = re.findall(r"^```py\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    head = HEAD.replace("list[int]", "City").replace("REQUEST =", CITY)
+    record = """
+@pytest.mark.cassette("city")
+def test_record(structstream_service):
+    structstream_service.sync.route_structured(REQUEST)
+"""
+    document = '{"name": "Zürich", "sights": ["Grossmünster", "Uetliberg"]}'
+    pytester.makeini(INI.replace("addopts =", "addopts = -p anyio"))
+    pytester.makepyfile(head + RECORD.replace("'{\"result\": [2, 3, 5, 7]}'", repr(document)) + record)
+    pytester.runpytest_inprocess("--cassette-mode=all").assert_outcomes(passed=1)
+    pytester.makepyfile(head + block)
+    pytester.runpytest_inprocess().assert_outcomes(passed=10)

@@ -17,10 +17,10 @@ except ImportError as error:
     raise MissingDependencyError("a cassette", "cassettes") from error
 
 from .cassette import Cassette
-from .convert import FORMATS, convert
+from .converting import FORMATS, convert
 from .errors import CassetteError, NotRecordedError, SecretFoundError
 from .file import Interaction, read_interactions
-from .lint import Problem, lint
+from .linting import Problem, lint
 from .playback import (
     PLAYS,
     Playback,
@@ -35,6 +35,7 @@ from .playback import (
     timed,
 )
 from .recording import Chunk, Ending, Recording
+from .transports import InteractionTransport
 
 __all__ = [
     "FORMATS",
@@ -44,6 +45,7 @@ __all__ = [
     "Chunk",
     "Ending",
     "Interaction",
+    "InteractionTransport",
     "NotRecordedError",
     "Playback",
     "Problem",

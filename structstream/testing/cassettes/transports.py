@@ -7,19 +7,22 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Protocol, cast
 
+from structstream.clock import Clock, SystemClock
 from structstream.errors import ConnectionFailedError, scrub
 
 from .errors import CassetteError
+from .playback import exact
 from .recording import Chunk, Recording
 
 if TYPE_CHECKING:
-    from structstream.clock import Clock
     from structstream.request import HTTPRequest
     from structstream.transport import HTTPAnswer, Transport
 
+    from .file import Interaction
+    from .playback import Playback
     from .recording import Ending
 
-__all__ = ["PlayedAnswer", "Player", "RecordingTransport", "ReplayingTransport", "Take", "Tape"]
+__all__ = ["InteractionTransport", "PlayedAnswer", "Player", "RecordingTransport", "ReplayingTransport", "Take", "Tape"]
 
 _PATIENCE = 1.0  # seconds on top of twice the recorded silence
 
@@ -117,6 +120,34 @@ class ReplayingTransport:
 
     def __repr__(self) -> str:
         return f"ReplayingTransport({self._tape!r})"
+
+
+class InteractionTransport:
+    """A `structstream.transport.Transport` that answers whatever is asked with one interaction.
+
+    Args:
+        interaction: what `structstream.testing.cassettes.read_interactions` gives.
+        play: how its answer is played.
+        clock: paces it; None for the machine's.
+    """
+
+    def __init__(self, interaction: Interaction, *, play: Playback = exact, clock: Clock | None = None) -> None:
+        self._interaction = interaction
+        self._play = play
+        self._clock: Clock = clock or SystemClock()
+
+    async def stream(self, request: HTTPRequest, *, connect_timeout: float | None = None) -> HTTPAnswer:
+        """Return the answer."""
+        found = self._interaction
+        answer = PlayedAnswer(found.status, found.headers, self._play(found.recording), self._clock)
+        await answer.head()
+        return answer
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+    def __repr__(self) -> str:
+        return f"InteractionTransport({self._interaction.method} {self._interaction.url})"
 
 
 class RecordingTransport:

@@ -75,6 +75,8 @@ class StructuredLLMService:
         _check_providers(providers)
         _check_keys(api_keys)
         _check_bounds(limits, max_event_bytes)
+        if not callable(wrap_transport or _as_it_is):
+            raise ConfigurationError(f"wrap_transport must be callable or None, not {type(wrap_transport).__name__}")
         self._limits = limits
         self._max_event_bytes = max_event_bytes
         self._clock: Clock = clock or SystemClock()

@@ -19,7 +19,7 @@ def test_every_promised_name_is_there(name: str) -> None:
 
 def test_another_name_is_not() -> None:
     with pytest.raises(AttributeError, match=r"module 'structstream\.testing' has no attribute 'Nobody'"):
-        _ = testing.Nobody  # type: ignore[attr-defined]
+        _ = testing.Nobody
 
 
 def test_importing_it_loads_nothing() -> None:

@@ -258,6 +258,15 @@ async def test_what_is_not_recorded_is_refused_and_says_by_what_it_differs(tmp_p
         assert (await service.route_structured(request_for(model=CHAT, prompt="Somebody else"))).age == 36
 
 
+async def test_an_answer_is_played_once_or_as_often_as_is_asked(tmp_path: Path) -> None:
+    path, request = tmp_path / "a.yaml", request_for(model=CHAT)
+    async with recording(path) as (service, _):
+        await service.route_structured(request)
+    async with playing(path, allow_playback_repeats=True) as (service, tape):
+        assert [(await service.route_structured(request)).age for _ in range(3)] == [36, 36, 36]
+        assert tape.played == 3
+
+
 @pytest.mark.parametrize(
     ("mode", "asked", "kept"), [("once", 0, 1), ("new_episodes", 1, 2), ("all", 2, 2), ("none", 0, 1)]
 )

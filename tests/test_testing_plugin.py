@@ -217,6 +217,25 @@ def test_live(structstream_service, simulated_provider):
     run(pytester, test=test).assert_outcomes(passed=1)
 
 
+def test_a_suite_gives_its_service_options_of_its_own(pytester: pytest.Pytester) -> None:
+    record(pytester)
+    test = """
+from structstream import JSONLimits
+
+
+@pytest.fixture
+def structstream_options():
+    return {"limits": JSONLimits(max_depth=1)}
+
+
+@pytest.mark.cassette("primes")
+def test_limited(structstream_service):
+    with pytest.raises(Exception, match="max_depth=1"):
+        structstream_service.sync.route_structured(REQUEST)
+"""
+    run(pytester, test=test).assert_outcomes(passed=1)
+
+
 def test_a_word_that_is_no_way_to_report_is_refused(pytester: pytest.Pytester) -> None:
     record(pytester)
     result = run(pytester, test=SYNC, ini=INI + "cassette_unused = shout\n")

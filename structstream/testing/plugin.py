@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterator, Mapping
     from pathlib import Path
 
     from structstream import StructuredLLMService
@@ -33,6 +33,7 @@ __all__ = [
     "pytest_runtest_makereport",
     "simulated_provider",
     "structstream_cassette",
+    "structstream_options",
     "structstream_service",
 ]
 
@@ -77,8 +78,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         from structstream.testing.cassettes import every_cut as cuts
 
         marker = metafunc.definition.get_closest_marker("cuts")
-        given: dict[str, int] = dict(marker.kwargs) if marker is not None else {}
-        metafunc.parametrize("every_cut", cuts(**given), ids=repr, indirect=True)
+        plays = cuts() if marker is None else cuts(*marker.args, **marker.kwargs)
+        metafunc.parametrize("every_cut", plays, ids=repr, indirect=True)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -136,7 +137,15 @@ def structstream_cassette(request: pytest.FixtureRequest) -> Iterator[Cassette]:
 
 
 @pytest.fixture
-def structstream_service(request: pytest.FixtureRequest) -> Iterator[StructuredLLMService]:
+def structstream_options() -> Mapping[str, Any]:  # Any: whatever a StructuredLLMService takes
+    """What `structstream_service` is given beside the cassette, such as ``providers``; a test suite overrides it."""
+    return {}
+
+
+@pytest.fixture
+def structstream_service(
+    request: pytest.FixtureRequest, structstream_options: Mapping[str, Any]
+) -> Iterator[StructuredLLMService]:
     """A service that plays the marker's cassette, and records to it where the mode says so.
 
     Without the marker, but together with `simulated_provider`, it is a plain service.
@@ -145,13 +154,15 @@ def structstream_service(request: pytest.FixtureRequest) -> Iterator[StructuredL
 
     from structstream import StructuredLLMService
 
-    clock = request.getfixturevalue("fake_clock") if "fake_clock" in request.fixturenames else None
+    options = dict(structstream_options)
+    if "fake_clock" in request.fixturenames:
+        options["clock"] = request.getfixturevalue("fake_clock")
     if request.node.get_closest_marker("cassette") is None and "simulated_provider" in request.fixturenames:
         request.getfixturevalue("simulated_provider")
-        service = StructuredLLMService(clock=clock)
+        service = StructuredLLMService(**options)
     else:
         cassette: Cassette = request.getfixturevalue("structstream_cassette")
-        service = StructuredLLMService(cassette.client, wrap_transport=cassette.wrap, clock=clock)
+        service = StructuredLLMService(cassette.client, wrap_transport=cassette.wrap, **options)
     yield service
     # A loop of its own, which becomes nobody's current one: whoever runs the tests has his.
     loop = asyncio.new_event_loop()

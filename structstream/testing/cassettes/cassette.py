@@ -15,7 +15,7 @@ from structstream.clock import Clock, SystemClock
 from structstream.errors import ConfigurationError
 
 from .errors import CassetteError, NotRecordedError
-from .file import CassetteFile, Interaction, serializer_of
+from .file import CassetteFile, Interaction
 from .matching import MATCH_ON, relative
 from .playback import exact
 from .recording import KEY, Recording, recut_like
@@ -54,6 +54,7 @@ class Cassette:
         record_mode: vcrpy's; None for that of `vcr`, or else ``once``.
         play: how an answer is played; see `structstream.testing.cassettes.playback`.
         match_on: vcrpy's matchers by name; None for those of `vcr`, or else method, path and body.
+        allow_playback_repeats: whether an answer is played as often as it is asked for, and not just once.
         secrets: texts that must not stand in the file, beside the keys that are found without being told.
         keep_headers: names of headers that may stand in the file beside the usual ones.
         keep_query: the same of the query.
@@ -78,6 +79,7 @@ class Cassette:
         record_mode: RecordMode | None = None,
         play: Playback = exact,
         match_on: Sequence[str] | None = None,
+        allow_playback_repeats: bool = False,
         secrets: Iterable[str] = (),
         keep_headers: Iterable[str] = (),
         keep_query: Iterable[str] = (),
@@ -96,7 +98,9 @@ class Cassette:
         self._scrubber = Scrubber(secrets, keep_headers=keep_headers, keep_query=keep_query)
         self._takes: list[Take] = []
         self._on_exception = True
-        self._tape = self._load(vcr, record_mode, match_on)
+        given: dict[str, Any] = {"record_mode": record_mode, "match_on": match_on and tuple(match_on)}
+        given = {name: value for name, value in given.items() if value is not None}
+        self._tape = self._load(vcr, given | {"allow_playback_repeats": allow_playback_repeats})
 
     @property
     def writes(self) -> bool:
@@ -175,13 +179,11 @@ class Cassette:
     def __repr__(self) -> str:
         return f"Cassette({str(self.path)!r}, {len(self._tape)} recorded)"
 
-    def _load(self, vcr: VCR | None, record_mode: RecordMode | None, match_on: Sequence[str] | None) -> Any:
-        given: dict[str, Any] = {"path": str(self.path)}  # Any: vcrpy's options, of many types
+    def _load(self, vcr: VCR | None, given: dict[str, Any]) -> Any:  # Any: vcrpy's options, and its own object
+        given = {"path": str(self.path), **given}
         if vcr is None:
             vcr = VCR(match_on=MATCH_ON)
-            given["serializer"] = "json" if serializer_of(self.path).__name__.endswith("jsonserializer") else "yaml"
-        given |= {} if record_mode is None else {"record_mode": record_mode}
-        given |= {} if match_on is None else {"match_on": tuple(match_on)}
+            given["serializer"] = "json" if self.path.suffix == ".json" else "yaml"
         try:
             config = vcr.get_merged_config(**given)
         except KeyError as error:  # a matcher that is not there

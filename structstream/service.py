@@ -52,6 +52,8 @@ class StructuredLLMService:
         api_keys: keys by the provider's name, before those of the environment; None for none.
         limits: the bounds of an answer's JSON; None for the defaults.
         max_event_bytes: the bound of one line and of one event of a stream, in bytes; None for 16 MiB.
+        wrap_transport: puts a transport of the caller's around each that is used, such as one that records; None for
+            none.
         clock: what measures time; None for the machine's.
 
     Raises:
@@ -73,11 +75,14 @@ class StructuredLLMService:
         api_keys: Mapping[str, str] | None = None,
         limits: JSONLimits | None = None,
         max_event_bytes: int | None = None,
+        wrap_transport: Callable[[Transport], Transport] | None = None,
         clock: Clock | None = None,
     ) -> None:
         _check_providers(providers)
         _check_keys(api_keys)
         _check_bounds(limits, max_event_bytes)
+        if not callable(wrap_transport or _as_it_is):
+            raise ConfigurationError(f"wrap_transport must be callable or None, not {type(wrap_transport).__name__}")
         self._limits = limits
         self._max_event_bytes = max_event_bytes
         self._clock: Clock = clock or SystemClock()
@@ -88,6 +93,7 @@ class StructuredLLMService:
         own = client if taken is None else taken.client
         self._given = None if own is None else transport_of(own, self._clock)
         self._twin = None if taken is None else taken.twin
+        self._wrap = wrap_transport or _as_it_is
         self._pool = TransportPool()
         self._background = BackgroundLoop()
 
@@ -153,21 +159,22 @@ class StructuredLLMService:
         given = self._given
         if isinstance(given, SDKTransport):
             found = self._route_of(given, model)
-            return found, self._twins(found) or _always(given.named(found.spec.name))
+            return found, self._twins(found) or _always(self._wrap(given.named(found.spec.name)))
         found = route(model, self._providers)
         if given is not None:
-            return found, _always(given)
+            return found, _always(self._wrap(given))
         spec = found.spec
         base_url, api_key = self._base_url(spec), self._api_key(spec)
 
         def build() -> Transport:
-            return SDKTransport.build(
+            transport = SDKTransport.build(
                 provider=spec.name,
                 base_url=base_url,
                 api_key=api_key,
                 key_header=None if spec.auth == "bearer" else spec.auth,
                 clock=self._clock,
             )
+            return self._wrap(transport)
 
         return found, self._pooled((spec.name, base_url, api_key), build)
 
@@ -177,7 +184,11 @@ class StructuredLLMService:
         if twin is None:
             return None
         name = found.spec.name
-        return self._pooled(name, lambda: SDKTransport(twin(), provider=name, owned=True, clock=self._clock))
+
+        def build() -> Transport:
+            return self._wrap(SDKTransport(twin(), provider=name, owned=True, clock=self._clock))
+
+        return self._pooled(name, build)
 
     def _pooled(self, name: Hashable, build: Callable[[], Transport]) -> Connect:
         async def connect() -> Transport:
@@ -226,6 +237,10 @@ class StructuredLLMService:
                 f"pass api_keys={{{spec.name!r}: ...}}, or give the service a client"
             )
         return "none"  # the SDK wants one; the provider does not
+
+
+def _as_it_is(transport: Transport) -> Transport:
+    return transport
 
 
 def _always(transport: Transport) -> Connect:

@@ -179,7 +179,7 @@ class SDKTransport:
                 },
             )
         except APIStatusError as error:
-            return _WholeAnswer(error.status_code, _headers(error.response), error.response.content)
+            return _WholeAnswer(error.response)
         except _foreign() as error:
             elapsed = self._clock.now() - began
             self._fail(error, self._unsent(error, connect_timeout, elapsed))
@@ -248,11 +248,15 @@ class SDKTransport:
 
 
 class _SDKAnswer:
-    """The SDK's raw response, read below the body iterators of SDK and HTTP client, which cost as much as our parse."""
+    """The SDK's raw response, read below the body iterators of SDK and HTTP client, which cost as much as our parse.
+
+    `sent` is the request as it went out, with its whole URL and its key: who records wants to know both.
+    """
 
     def __init__(self, response: httpx2.Response, transport: SDKTransport) -> None:
         self.status = response.status_code
         self.headers = _headers(response)
+        self.sent = response.request
         self._response = response
         self._transport = transport
         self._body = self._read()
@@ -280,10 +284,11 @@ class _SDKAnswer:
 class _WholeAnswer:
     """An answer whose body the SDK has read already, as it does for every error status."""
 
-    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        self.status = status
-        self.headers = headers
-        self._body = body
+    def __init__(self, response: httpx2.Response) -> None:
+        self.status = response.status_code
+        self.headers = _headers(response)
+        self.sent = response.request
+        self._body = response.content
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield self._body

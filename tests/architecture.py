@@ -116,12 +116,26 @@ FLOORS: Sequence[Floor] = (
     ),
     Floor("front", ("",), _BELOW),
     Floor("leaves", ("__main__",), ("cli",), never=_EFFECTS),
-    Floor("leaves", ("cli", "cli.*"), ("", "testing", "cli", "cli.*"), _MODELS | {"rich"}, frozenset()),
+    Floor(
+        "leaves",
+        ("cli", "cli.*"),
+        ("", "testing", "testing.cassettes", "cli", "cli.*"),
+        _MODELS | {"rich"},
+        frozenset(),
+    ),
+    # It gives tests a service; nothing else of the testing tools knows that there is one.
+    Floor(
+        "leaves",
+        ("testing.plugin",),
+        ("", *_WORDS, *_EDGE, "testing", "testing.*"),
+        frozenset({"pytest"}),
+        frozenset(),
+    ),
     Floor(
         "leaves",
         ("testing", "testing.*"),
         (*_WORDS, "sse", "text", "residual", *_EDGE, "testing", "testing.*"),
-        _JSON | {"h11"},
+        _JSON | {"h11", "vcr", "yaml"},
         frozenset(),
     ),
     Floor("leaves", ("integrations", "integrations.*"), ("", "integrations"), _ANY, frozenset()),

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from structstream.testing.network import refused_connections
 from tests.corpus import BODIES
-from tests.network import refused_connections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

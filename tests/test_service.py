@@ -22,12 +22,13 @@ from structstream.request import HTTPRequest, StreamingStructuredRequest, Timeou
 from structstream.response import OutcomeKind
 from structstream.service import StructuredLLMService
 from structstream.testing import SimulatedProvider, status
-from tests.edge import CLIENTS, KEY, PROFILE, Profile, request_for, serving, steps_of
+from structstream.transport import SDKTransport
+from tests.edge import CLIENTS, KEY, PROFILE, Profile, aiohttp_client, request_for, serving, steps_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from structstream.transport import HTTPAnswer
+    from structstream.transport import HTTPAnswer, Transport
 
 pytestmark = pytest.mark.anyio
 
@@ -259,6 +260,33 @@ async def test_a_transport_of_the_callers_own_is_taken() -> None:
     assert seen[0].path == "/chat/completions"
 
 
+@pytest.mark.parametrize("kind", ["built", "client", "transport"])
+async def test_a_transport_of_the_callers_own_stands_around_each_that_is_used(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a recorder needs: it sees every call, whatever sends it, and is closed with what was built."""
+    seen: list[str] = []
+
+    class Around:
+        def __init__(self, inner: Transport) -> None:
+            self.inner = inner
+
+        async def stream(self, request: HTTPRequest, *, connect_timeout: float | None = None) -> HTTPAnswer:
+            seen.append(request.path)
+            return await self.inner.stream(request, connect_timeout=connect_timeout)
+
+        async def aclose(self) -> None:
+            seen.append("closed")
+            await self.inner.aclose()
+
+    async with SimulatedProvider(document=PROFILE) as simulated, aiohttp_client(simulated.base_url) as client:
+        monkeypatch.setenv("STRUCTSTREAM_SIMULATED_BASE_URL", simulated.base_url)
+        given = {"built": None, "client": client, "transport": SDKTransport(client)}[kind]
+        async with StructuredLLMService(given, wrap_transport=Around) as service:
+            assert await service.route_structured(request_for()) == ADA
+    assert seen == ["/chat/completions", *(["closed"] if kind == "built" else [])]
+
+
 # all kinds of response models
 
 
@@ -365,6 +393,7 @@ def test_rows_of_the_callers_are_added_to_the_table() -> None:
         ({"api_keys": {"openai": None}}, "api_keys['openai'] must be text and not empty; this is NoneType"),
         ({"api_keys": {"openai": " "}}, "api_keys['openai'] must be text and not empty"),
         ({"limits": 5}, "limits must be a JSONLimits"),
+        ({"wrap_transport": "cassette"}, "wrap_transport must be callable or None, not str"),
         ({"max_event_bytes": 0}, "max_event_bytes must be a positive integer or None, not 0"),
     ],
 )

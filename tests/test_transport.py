@@ -11,6 +11,7 @@ import struct
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx2
 import pytest
@@ -104,6 +105,17 @@ async def test_the_body_arrives_as_it_was_sent(make_client: Client) -> None:
         assert head.lower().count(b"application/json") == head.lower().count(b"text/event-stream") == 1
         assert b"accept-encoding: identity" in head.lower()
         assert httpx2.Response(200, content=body).json() == REQUEST.body
+
+
+@every_client
+@pytest.mark.parametrize("status", ["200 OK", "500 Server Error"])
+async def test_an_answer_tells_where_the_request_went_and_with_what(make_client: Client, status: str) -> None:
+    async with talking(make_client, says(http_head(status, length=len(BODY)), BODY)) as (transport, server):
+        answer: Any = await transport.stream(REQUEST)  # Any: what the protocol of an answer does not promise
+        await answer.aclose()
+        path = server.requests[0].split()[1].decode()
+        assert str(answer.sent.url) == server.base_url.removesuffix("/v1") + path
+        assert KEY in " ".join(answer.sent.headers.values())
 
 
 async def test_azure_paths_and_key_are_the_clients_own() -> None:

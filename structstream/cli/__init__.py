@@ -1,4 +1,4 @@
-"""The command line: ``structstream demo``, ``structstream simulate``, ``structstream models``.
+"""The command line: ``structstream demo``, ``simulate``, ``models``, ``cassette``.
 
 A command is one file and one row in `COMMANDS`. What a command needs is loaded when it runs.
 """
@@ -11,7 +11,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from . import demo, models, simulate
+from . import cassette, demo, models, simulate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS: dict[str, ModuleType] = {"demo": demo, "simulate": simulate, "models": models}
+COMMANDS: dict[str, ModuleType] = {"demo": demo, "simulate": simulate, "models": models, "cassette": cassette}
 """Each command's module: its docstring is the help, `configure` adds the options, `run` returns the exit code."""
 
 _OURS = 2  # the exit code of an error that one sentence explains, as argparse has it

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from tests.network import NetworkRefusedError, refused_connections
+from structstream.testing.network import NetworkRefusedError, refused_connections
 
 BEYOND = "192.0.2.1"  # RFC 5737: an address that is nobody's
 

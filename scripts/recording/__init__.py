@@ -1,0 +1,1 @@
+"""What `scripts/record` records: the folder `cassettes`, against the simulated provider on loopback."""

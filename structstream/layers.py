@@ -125,113 +125,135 @@ def assembled(
     Raises:
         ConfigurationError: the cache's file cannot be used.
     """
-    cache = None if policies.cache is None else shared.cache(policies.cache)
+    made = _Made(request, policies, shared, around)
     return stack(
         call,
-        cache and caching(cache=cache, replay=around.replay, tell=around.tell),
-        _fallback(request, policies, around, cache and _kept(cache, around)),
-        _attempts(request, policies, shared, around),
-        policies.hedge and _hedge(policies, around),
-        policies.bounds and _bounds(policies, around),
-        policies.breaker and _breaker(policies, shared, around),
-        policies.pause and _pause(policies, shared, around),
-        policies.limits and _limits(policies, shared, around),
-        policies.concurrency and _concurrency(policies, shared, around),
+        made.cache(),
+        made.fallback(),
+        made.attempts(),
+        made.hedge(),
+        made.bounds(),
+        made.breaker(),
+        made.pause(),
+        made.limits(),
+        made.concurrency(),
     )
 
 
-def _fallback(
-    request: StreamingStructuredRequest[Any], policies: Policies, around: Surroundings, cached: Cached | None
-) -> Layer | None:
-    return policies.fallback and falling_back(
-        policy=policies.fallback,
-        midstream=request.midstream or policies.midstream,
-        tally=around.tally,
-        continuing=around.continuing,
-        tell=around.tell,
-        path_of=around.path_of,
-        cached=cached,
-    )
+class _Made:
+    """The layers of one stream; None for those that are switched off."""
 
+    def __init__(
+        self, request: StreamingStructuredRequest[Any], policies: Policies, shared: Shared, around: Surroundings
+    ) -> None:
+        self._policies = policies
+        self._shared = shared
+        self._around = around
+        self._midstream = request.midstream or policies.midstream
 
-def _attempts(
-    request: StreamingStructuredRequest[Any], policies: Policies, shared: Shared, around: Surroundings
-) -> Layer:
-    # Also where retries are off: it completes the outcome.
-    return attempting(
-        policy=policies.retry,
-        midstream=request.midstream or policies.midstream,
-        tally=around.tally,
-        budget=shared.budget,
-        continuing=around.continuing,
-        endpoint_of=around.endpoint_of,
-        tell=around.tell,
-        pause=around.pause,
-        now=around.now,
-        path_of=around.path_of,
-        takes_key=around.takes_key,
-    )
+    def cache(self) -> Layer | None:
+        policy, around = self._policies.cache, self._around
+        if policy is None:
+            return None
+        return caching(cache=self._shared.cache(policy), replay=around.replay, tell=around.tell)
 
+    def fallback(self) -> Layer | None:
+        policy, around = self._policies.fallback, self._around
+        if policy is None:
+            return None
+        kept = None if self._policies.cache is None else _kept(self._shared.cache(self._policies.cache), around)
+        return falling_back(
+            policy=policy,
+            midstream=self._midstream,
+            tally=around.tally,
+            continuing=around.continuing,
+            tell=around.tell,
+            path_of=around.path_of,
+            cached=kept,
+        )
 
-def _hedge(policies: Policies, around: Surroundings) -> Layer | None:
-    return policies.hedge and hedging(
-        policy=policies.hedge, tally=around.tally, tell=around.tell, pause=around.pause, lost=around.lost
-    )
+    def attempts(self) -> Layer:
+        """Also where retries are off: they complete the outcome."""
+        around = self._around
+        return attempting(
+            policy=self._policies.retry,
+            midstream=self._midstream,
+            tally=around.tally,
+            budget=self._shared.budget,
+            continuing=around.continuing,
+            endpoint_of=around.endpoint_of,
+            tell=around.tell,
+            pause=around.pause,
+            now=around.now,
+            path_of=around.path_of,
+            takes_key=around.takes_key,
+        )
 
+    def hedge(self) -> Layer | None:
+        policy, around = self._policies.hedge, self._around
+        if policy is None:
+            return None
+        return hedging(policy=policy, tally=around.tally, tell=around.tell, pause=around.pause, lost=around.lost)
 
-def _bounds(policies: Policies, around: Surroundings) -> Layer | None:
-    return policies.bounds and bounding(
-        bounds=policies.bounds,
-        spent=Spent(policies.bounds, began=around.now()),
-        now=around.now,
-        lost=around.lost,
-        cost_of=around.cost_of,
-    )
+    def bounds(self) -> Layer | None:
+        bounds, around = self._policies.bounds, self._around
+        if bounds is None:
+            return None
+        spent = Spent(bounds, began=around.now())
+        return bounding(bounds=bounds, spent=spent, now=around.now, lost=around.lost, cost_of=around.cost_of)
 
+    def breaker(self) -> Layer | None:
+        policy, around = self._policies.breaker, self._around
+        if policy is None:
+            return None
+        return breaking(
+            policy=policy,
+            breakers=self._shared.breakers,
+            endpoint_of=around.endpoint_of,
+            tell=around.tell,
+            now=around.now,
+        )
 
-def _breaker(policies: Policies, shared: Shared, around: Surroundings) -> Layer | None:
-    return policies.breaker and breaking(
-        policy=policies.breaker,
-        breakers=shared.breakers,
-        endpoint_of=around.endpoint_of,
-        tell=around.tell,
-        now=around.now,
-    )
+    def pause(self) -> Layer | None:
+        policy, around = self._policies.pause, self._around
+        if policy is None:
+            return None
+        return pausing(
+            policy=policy,
+            gates=self._shared.gates,
+            endpoint_of=around.endpoint_of,
+            tell=around.tell,
+            pause=around.pause,
+            now=around.now,
+            today=self._shared.today,
+        )
 
+    def limits(self) -> Layer | None:
+        policy, around = self._policies.limits, self._around
+        if policy is None or policy.requests_per_minute is policy.tokens_per_minute is None:
+            return None
+        return limiting(
+            policy=policy,
+            meters=self._shared.meters,
+            endpoint_of=around.endpoint_of,
+            tell=around.tell,
+            pause=around.pause,
+            now=around.now,
+        )
 
-def _pause(policies: Policies, shared: Shared, around: Surroundings) -> Layer | None:
-    return policies.pause and pausing(
-        policy=policies.pause,
-        gates=shared.gates,
-        endpoint_of=around.endpoint_of,
-        tell=around.tell,
-        pause=around.pause,
-        now=around.now,
-        today=shared.today,
-    )
-
-
-def _limits(policies: Policies, shared: Shared, around: Surroundings) -> Layer | None:
-    return policies.limits and limiting(
-        policy=policies.limits,
-        meters=shared.meters,
-        endpoint_of=around.endpoint_of,
-        tell=around.tell,
-        pause=around.pause,
-        now=around.now,
-    )
-
-
-def _concurrency(policies: Policies, shared: Shared, around: Surroundings) -> Layer | None:
-    return policies.concurrency and sharing(
-        policy=policies.concurrency,
-        queues=shared.queues,
-        endpoint_of=around.endpoint_of,
-        tell=around.tell,
-        pause=around.pause,
-        now=around.now,
-        remaining=around.remaining,
-    )
+    def concurrency(self) -> Layer | None:
+        policy, around = self._policies.concurrency, self._around
+        if policy is None:
+            return None
+        return sharing(
+            policy=policy,
+            queues=self._shared.queues,
+            endpoint_of=around.endpoint_of,
+            tell=around.tell,
+            pause=around.pause,
+            now=around.now,
+            remaining=around.remaining,
+        )
 
 
 def _kept(cache: AnswerCache, around: Surroundings) -> Cached:

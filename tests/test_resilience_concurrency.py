@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from structstream.errors import LimitReachedError, OverloadedError, RateLimitedError, ServerError, StreamTimeoutError
+from structstream.errors import (
+    LimitReachedError,
+    OverloadedError,
+    ProviderError,
+    RateLimitedError,
+    ServerError,
+    StreamTimeoutError,
+)
 from structstream.facts import ConcurrencyChanged, Waited
 from structstream.policies import ConcurrencyPolicy
 from structstream.resilience.concurrency import Adaptive, Places, Queues, sharing
@@ -114,12 +121,11 @@ async def test_no_more_calls_than_places_and_who_came_first_goes_first() -> None
     assert [fact.seconds for fact in around.facts.of(Waited)] == [1, 1, 2, 2, 3, 3, 4]
 
 
-@pytest.mark.parametrize("kind", [RateLimitedError, OverloadedError, ServerError])
-async def test_a_push_back_is_told(kind: type[RateLimitedError]) -> None:
+@pytest.mark.parametrize(("kind", "limits"), [(RateLimitedError, [1]), (OverloadedError, [1]), (ServerError, [])])
+async def test_a_push_back_is_told(kind: type[ProviderError], limits: list[int]) -> None:
     around = Around(Answer(error=kind("slow", provider="fake")), policy=ConcurrencyPolicy(start=8))
     await drained(around.call)
-    changed = [] if kind is ServerError else [ConcurrencyChanged("fake", 1)]  # one was under way
-    assert around.facts == changed
+    assert around.facts == [ConcurrencyChanged("fake", limit) for limit in limits]  # one was under way
 
 
 async def test_a_place_is_free_before_the_caller_looks_at_the_end() -> None:

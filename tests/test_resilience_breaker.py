@@ -14,12 +14,13 @@ from structstream import errors
 from structstream.errors import CircuitOpenError, ConnectionFailedError, StructStreamError
 from structstream.facts import BreakerChanged
 from structstream.policies import BreakerPolicy
+from structstream.providers.failures import http_failure
 from structstream.resilience import Endpoint
 from structstream.resilience.breaker import TRANSITIONS, Breaker, Breakers, Permit, Result, breaking, counted
 from structstream.response import Outcome, OutcomeKind, kind_of
 from structstream.testing import FakeClock
 from tests.policy import REQUEST, Answer, Facts, FakeProvider, drained, endpoint_of, outcome_of
-from tests.test_resilience_retry import STATUSES, http_failure
+from tests.test_resilience_retry import STATUSES
 
 pytestmark = pytest.mark.anyio
 
@@ -30,7 +31,7 @@ def opened(policy: BreakerPolicy = POLICY, at: float = 0.0) -> Breaker:
     breaker = Breaker(policy)
     for _ in range(policy.minimum_calls):
         settle(breaker, at, "failure")
-    assert breaker.state == "open"
+    assert state_of(breaker) == "open"
     return breaker
 
 
@@ -38,6 +39,11 @@ def settle(breaker: Breaker, now: float, result: Result, first_token: float | No
     permit = breaker.admit(now)
     assert permit is not None
     breaker.settle(permit, result, now, first_token=first_token)
+
+
+def state_of(breaker: Breaker) -> str:
+    """The state, of which a type checker remembers nothing."""
+    return breaker.state
 
 
 def test_the_table_leads_from_every_state_to_another_and_back() -> None:
@@ -49,29 +55,29 @@ def test_too_few_calls_mean_nothing() -> None:
     breaker = Breaker(POLICY)
     for _ in range(3):
         settle(breaker, 0, "failure")
-    assert breaker.state == "closed"
+    assert state_of(breaker) == "closed"
     settle(breaker, 0, "failure")
-    assert breaker.state == "open"
+    assert state_of(breaker) == "open"
 
 
 def test_what_is_older_than_the_window_is_forgotten() -> None:
     breaker = Breaker(POLICY)
     for at in range(0, 120, 10):
         settle(breaker, at, "failure")  # three in thirty seconds
-    assert breaker.state == "closed"
+    assert state_of(breaker) == "closed"
 
 
 def test_a_rate_of_slow_first_tokens_opens_it_too() -> None:
     policy = BreakerPolicy(minimum_calls=4, slow_first_token=2, slow_rate=0.75)
     breaker = Breaker(policy)
     for seconds in (1.0, 3.0, 3.0, 3.0):
-        assert breaker.state == "closed"
+        assert state_of(breaker) == "closed"
         settle(breaker, 0, "success", seconds)
-    assert breaker.state == "open"
+    assert state_of(breaker) == "open"
     breaker = Breaker(BreakerPolicy(minimum_calls=4))
     for _ in range(9):
         settle(breaker, 0, "success", 3000)
-    assert breaker.state == "closed"
+    assert state_of(breaker) == "closed"
 
 
 def test_half_open_lets_a_fixed_few_of_many_through() -> None:
@@ -83,11 +89,11 @@ def test_the_probes_that_ended_well_close_it_and_no_more_come_before() -> None:
     breaker = opened()
     permits = [breaker.admit(5.0) for _ in range(20)]
     for permit in permits[:3]:
-        assert breaker.state == "half_open"
+        assert state_of(breaker) == "half_open"
         assert breaker.admit(5.0) is None
         assert permit is not None
         breaker.settle(permit, "success", 6.0)
-    assert breaker.state == "closed"
+    assert state_of(breaker) == "closed"
 
 
 def test_an_abandoned_probe_does_not_hold_the_circuit_for_ever() -> None:
@@ -98,14 +104,14 @@ def test_an_abandoned_probe_does_not_hold_the_circuit_for_ever() -> None:
     assert again is not None
     assert lost[0] is not None
     breaker.settle(lost[0], "failure", 65.0)  # its place is another's: it says nothing any more
-    assert breaker.state == "half_open"
+    assert state_of(breaker) == "half_open"
 
 
 def test_a_probe_that_says_nothing_gives_its_place_back() -> None:
     breaker = opened()
     for _ in range(50):
         settle(breaker, 5.0, "ignored")
-    assert breaker.state == "half_open"
+    assert state_of(breaker) == "half_open"
 
 
 def test_results_of_calls_that_began_before_a_change_do_not_count() -> None:
@@ -114,14 +120,14 @@ def test_results_of_calls_that_began_before_a_change_do_not_count() -> None:
     for _ in range(4):
         settle(breaker, 0.0, "failure")
     probe = breaker.admit(5.0)
-    assert breaker.state == "half_open"
+    assert state_of(breaker) == "half_open"
     for permit in early:
         assert permit is not None
         breaker.settle(permit, "failure", 5.0)
-    assert breaker.state == "half_open"
+    assert state_of(breaker) == "half_open"
     assert probe is not None
     breaker.settle(probe, "failure", 6.0)
-    assert breaker.state == "open"
+    assert state_of(breaker) == "open"
 
 
 def test_the_open_time_doubles_up_to_its_bound_and_starts_anew_once_closed() -> None:
@@ -134,7 +140,7 @@ def test_the_open_time_doubles_up_to_its_bound_and_starts_anew_once_closed() -> 
     now += breaker.retry_after(now)
     for _ in range(3):
         settle(breaker, now, "success")
-    assert breaker.state == "closed"
+    assert state_of(breaker) == "closed"
     for _ in range(4):
         settle(breaker, now, "failure")
     assert breaker.retry_after(now) == 5
@@ -299,8 +305,7 @@ class Around:
 
 async def test_an_open_circuit_spends_nothing_and_says_when_to_come_back() -> None:
     around = Around(DOWN)
-    for _ in range(20):
-        outcome = outcome_of(await drained(around.call))
+    *_, outcome = [outcome_of(await drained(around.call)) for _ in range(20)]
     assert len(around.provider.requests) == 4
     assert (outcome.kind, outcome.attempts) == (OutcomeKind.UNAVAILABLE, ())
     assert isinstance(outcome.error, CircuitOpenError)

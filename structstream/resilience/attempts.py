@@ -70,7 +70,8 @@ class Course:
         began: when the first attempt began, in seconds on the clock.
 
     Attributes:
-        body: the number of the body that is sent now: 1 for the caller's own, another for each changed one.
+        first: what is asked first: the rest of what another model had begun, where the books say so.
+        body: the number of the body that is sent now: 1 for the first, another for each that differs.
     """
 
     def __init__(
@@ -91,10 +92,14 @@ class Course:
         self._continuing = continuing
         self._path_of = path_of
         self._began = began
-        self.body = self._bodies = 1
-        self._base: Outcome[Any] | None = None  # what the attempts that build on one another hold together
-        self._told: Outcome[Any] | None = None  # what the latest changed body was made of
-        self._resumed = self._tired = False  # whether the attempt builds on others; whether none does so any more
+        # What the attempts that build on one another hold together.
+        self._base = tally.base if policy is not None and midstream == "resume" else None
+        rest = None if self._base is None else continuing(request, self._base)
+        self.first = request if rest is None else rest
+        self._resumed = rest is not None  # whether the attempt under way builds on others
+        self._tired = False  # whether none does so any more
+        self._bodies: list[Outcome[Any] | None] = [self._base]  # what each body was made of
+        self.body = 1
         self._failures = self._continuations = self._idle = 0
 
     def after(self, outcome: Outcome[Any], *, now: float, random: Callable[[], float]) -> Next | None:
@@ -121,10 +126,9 @@ class Course:
         """Note that the attempt is made."""
         self._resumed = following.builds
         made_of = self._base if following.builds else following.after if following.plan == "reask" else None
-        if made_of is not None and made_of is not self._told:
-            self._bodies += 1
-            self._told = made_of
-        self.body = 1 if made_of is None else self._bodies
+        if not any(made_of is each for each in self._bodies):
+            self._bodies.append(made_of)
+        self.body = 1 + next(at for at, each in enumerate(self._bodies) if each is made_of)
         if following.builds:
             self._tally.carry_on(self._base or following.after)
         else:
@@ -214,7 +218,7 @@ def attempting(
             key = request.idempotency_key
             if key is None and takes_key(request):
                 key = f"structstream-{uuid.uuid4()}"
-            state = _Run(request, course, policy, tally, budget, tell, endpoint_of(request).provider, now, chance)
+            state = _Run(course, policy, tally, budget, tell, endpoint_of(request).provider, now, chance)
             state.hold, state.key = midstream == "hold", key
             budget.enter()
             try:
@@ -253,7 +257,6 @@ class _Run:
 
     def __init__(
         self,
-        request: StreamingStructuredRequest[Any],
         course: Course,
         policy: RetryPolicy | None,
         tally: Tally,
@@ -263,7 +266,6 @@ class _Run:
         now: Callable[[], float],
         chance: Callable[[], float],
     ) -> None:
-        self._asked = request
         self._course = course
         self._policy = policy
         self._tally = tally
@@ -280,7 +282,7 @@ class _Run:
 
     @property
     def request(self) -> StreamingStructuredRequest[Any]:
-        request = self._asked if self._next is None else self._next.request
+        request = self._course.first if self._next is None else self._next.request
         return request if self.key is None else keyed(request, self.key, self._course.body)
 
     def sleeping(self, pause: Pause) -> Pause:

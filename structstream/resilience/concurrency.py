@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextlib import aclosing, suppress
+from math import inf
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -165,6 +166,7 @@ def sharing(
     tell: Tell,
     pause: Pause,
     now: Callable[[], float],
+    remaining: Callable[[], float] = lambda: inf,
 ) -> Layer:
     """Return the layer that gives each call one of its provider's places.
 
@@ -175,6 +177,7 @@ def sharing(
         tell: hears who waits, and of each change of the limit.
         pause: waits.
         now: the clock.
+        remaining: the seconds until the total deadline of the stream.
     """
 
     def layer(call: Call) -> Call:
@@ -203,7 +206,9 @@ def sharing(
     async def _queued(places: Places, turn: asyncio.Future[None], provider: str) -> StructStreamError | None:
         began, came = now(), False
         try:
-            came = await arrives(turn, pause, policy.max_wait)
+            came = await arrives(turn, pause, min(policy.max_wait, remaining()))
+            if not came and remaining() <= 0:
+                await pause(0.0)  # says which deadline it was
         except StructStreamError as late:
             return late
         finally:

@@ -129,15 +129,11 @@ class Meter:
 
     def _charge(self, bucket: StateBucket | None, weight: int, at: int) -> None:
         """Charge `weight` whether it fits or not; a negative one is given back."""
-        if bucket is None:
-            return
-        if weight < 0:
-            bucket.put(self._item("", at, weight))
-        most = bucket.rates[0].burst
-        while weight > 0:
-            part = min(weight, most)
-            at += bucket.put_decision(self._item("", at, part)).retry_after_ms or 0  # type: ignore[union-attr]  # as above
-            if bucket.failing_rate is not None:
+        while bucket is not None and weight:
+            part = min(weight, bucket.rates[0].burst)
+            item = self._item("", at, part)
+            if not bucket.put(item):  # full: it would fit later, and what counts is the sum
+                at += bucket.put_decision(item).retry_after_ms or 0  # type: ignore[union-attr]  # as above
                 bucket.put(self._item("", at, part))
             weight -= part
 

@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Gate", "Gates", "asked", "pausing", "reset_in"]
 
 _REMAINING = re.compile(r"(?:x-|anthropic-)?ratelimit-(?:.+-)?remaining(?:-.+)?")
-_DURATION = re.compile(
-    r"(?:(\d{1,9}(?:\.\d{1,12})?)d)?(?:(\d{1,9})h)?(?:(\d{1,9})m(?!s))?(?:(\d{1,9}(?:\.\d{1,12})?)s)?(?:(\d{1,9}(?:\.\d{1,12})?)ms)?"
-)
+_NUMBER = r"(\d{1,9}(?:\.\d{1,12})?)"
+_DURATION = re.compile(rf"(?:{_NUMBER}d)?(?:{_NUMBER}h)?(?:{_NUMBER}m(?!s))?(?:{_NUMBER}s)?(?:{_NUMBER}ms)?")
 _UNITS = (86_400.0, 3600.0, 60.0, 1.0, 0.001)
 _IS_DATE = 1e8  # a reset above this many seconds is no distance but a date; in milliseconds above a thousand times that
 

@@ -78,18 +78,19 @@ class Tally:
         shown: whether the caller has got a step yet.
         mark: how far what was shown had come; None where nobody asks.
         best: the outcome that holds most; None before an attempt ended.
+        base: the outcome that the attempt under way builds on; None where it builds on nothing.
     """
 
     def __init__(self) -> None:
         self.shown = False
         self.mark: Mark | None = None
         self.best: Outcome[Any] | None = None
+        self.base: Outcome[Any] | None = None
         self._begins: AttemptStart | None = None
         self._attempts: dict[int, Attempt] = {}
         self._chain: frozenset[int] = frozenset()
         self._best_chain: frozenset[int] = frozenset()
         self._lost: set[int] = set()
-        self._carried = 0  # characters that the attempt under way was given and has not earned itself
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
@@ -120,7 +121,8 @@ class Tally:
         for attempt in fresh:
             self.add(attempt, request, outcome if attempt is fresh[-1] else None)
         self._chain |= {attempt.number for attempt in fresh} - self._lost
-        if self.best is None or gained(outcome) >= gained(self.best):
+        # An outcome without an attempt of its own is a sum of others, which are written down already.
+        if self.best is None or (fresh and gained(outcome) >= gained(self.best)):
             self.best, self._best_chain = outcome, self._chain
 
     def add(
@@ -129,10 +131,16 @@ class Tally:
         """Write down one attempt; where its provider reported no tokens they are estimated from `outcome`'s text."""
         if attempt.usage is None and outcome is not None:
             said = (outcome.thinking, outcome.refusal, outcome.prose)
-            characters = max(0, len(outcome.raw_text) - self._carried) + sum(map(len, said))
+            given = 0 if self.base is None else len(self.base.raw_text)
+            characters = max(0, len(outcome.raw_text) - given) + sum(map(len, said))
             if characters:
                 attempt = replace(attempt, usage=estimated(request, characters))
         self._attempts.setdefault(attempt.number, attempt)
+
+    def keep(self, attempt: Attempt) -> None:
+        """Write down an attempt that needed no provider: its answer counts and costs nothing."""
+        self._attempts[attempt.number] = attempt
+        self._chain |= {attempt.number}
 
     def lose(
         self, attempt: Attempt, request: StreamingStructuredRequest[Any], outcome: Outcome[Any] | None = None
@@ -143,11 +151,11 @@ class Tally:
 
     def carry_on(self, outcome: Outcome[Any]) -> None:
         """Note that the next attempt builds on `outcome`."""
-        self._carried = len(outcome.raw_text)
+        self.base = outcome
 
     def start_over(self) -> None:
         """Note that the next attempt builds on nothing."""
-        self._carried = 0
+        self.base = None
         self._chain = frozenset()
 
     def begin(self, plan: AttemptPlan, after: Outcome[Any], path: str = "") -> None:
@@ -191,4 +199,6 @@ class Tally:
             raise AssertionError("the last step has an outcome")
         last.outcome = self.total(last.outcome)
         last.attempt = max(last.attempt, self.number)
-        return self.show(last)
+        if self._begins is not None:  # still told of: whoever is around us may not show this step
+            last.begins = self._begins
+        return last

@@ -1,0 +1,264 @@
+"""The order of the policies, and what the streams of a service share of them.
+
+`assembled` is the one expression that says which policy stands around which; `Shared` holds the state that outlives a
+stream. What the policies do stands in `structstream.resilience`, one file each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from .resilience import stack
+from .resilience.attempts import attempting
+from .resilience.bounds import Spent, bounding
+from .resilience.breaker import Breakers, breaking
+from .resilience.cache import AnswerCache, caching, replayed
+from .resilience.concurrency import Queues, sharing
+from .resilience.fallback import falling_back
+from .resilience.hedge import hedging
+from .resilience.limits import Meters, limiting
+from .resilience.pause import Gates, pausing
+from .resilience.retry import RetryBudget
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .facts import Tell
+    from .policies import CachePolicy, Policies
+    from .request import StreamingStructuredRequest
+    from .resilience import Call, Continuing, EndpointOf, Layer, Pause
+    from .resilience.bounds import CostOf
+    from .resilience.cache import Replay
+    from .resilience.fallback import Cached
+    from .resilience.tally import Tally
+    from .response import Outcome, StreamingResponse
+
+__all__ = ["Shared", "Surroundings", "assembled"]
+
+
+class Shared:
+    """What the streams of a service share: breakers, limits, queues, gates, the budget of retries, the caches.
+
+    Args:
+        today: gives the seconds since 1970.
+    """
+
+    def __init__(self, *, today: Callable[[], float]) -> None:
+        self.today = today
+        self.breakers = Breakers()
+        self.meters = Meters()
+        self.queues = Queues()
+        self.gates = Gates()
+        self.budget = RetryBudget()
+        self._lock = Lock()
+        self._caches: dict[CachePolicy, AnswerCache] = {}
+
+    def cache(self, policy: CachePolicy) -> AnswerCache:
+        """Return the cache for these settings; it is opened when it is first asked for.
+
+        Raises:
+            ConfigurationError: as `AnswerCache`.
+        """
+        with self._lock:
+            if policy not in self._caches:
+                self._caches[policy] = AnswerCache(policy, today=self.today)
+            return self._caches[policy]
+
+    def close(self) -> None:
+        """Close what is open; what is asked for later is opened anew."""
+        with self._lock:
+            caches, self._caches = self._caches, {}
+        for cache in caches.values():
+            cache.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the policies of one stream need beside their settings.
+
+    Args:
+        tally: the books of the stream.
+        endpoint_of: who is asked for a request.
+        continuing: gives the request for what an outcome lacks.
+        tell: hears what happened.
+        pause: waits.
+        now: the clock.
+        lost: gives what the call that was closed last left behind.
+        replay: reads a kept text as a stream.
+        path_of: the place from which a request given by `continuing` goes on.
+        takes_key: whether an idempotency key is sent though the caller gave none.
+        remaining: the seconds until the total deadline of the stream.
+        cost_of: the prices; needed for `OutputBounds.max_cost` alone.
+    """
+
+    tally: Tally
+    endpoint_of: EndpointOf
+    continuing: Continuing
+    tell: Tell
+    pause: Pause
+    now: Callable[[], float]
+    lost: Callable[[], Outcome[Any] | None]  # Any: of any response model
+    replay: Replay
+    path_of: Callable[[StreamingStructuredRequest[Any]], str] = field(default=lambda request: "")
+    takes_key: Callable[[StreamingStructuredRequest[Any]], bool] = field(default=lambda request: False)
+    remaining: Callable[[], float] = field(default=lambda: float("inf"))
+    cost_of: CostOf | None = None
+
+
+def assembled(
+    call: Call, request: StreamingStructuredRequest[Any], policies: Policies, shared: Shared, around: Surroundings
+) -> Call:
+    """Return `call` within all policies that are switched on, the first of them outermost.
+
+    A hit of the cache passes nothing else. Each model has its own attempts, each attempt passes breaker, pause, limits
+    and queue anew, and waits for none of them while the circuit is open. The bounds see each call, shown or not.
+
+    Args:
+        call: makes one call.
+        request: the caller's.
+        policies: the settings that hold for this stream.
+        shared: the state of the service.
+        around: what belongs to this stream.
+
+    Raises:
+        ConfigurationError: the cache's file cannot be used.
+    """
+    made = _Made(request, policies, shared, around)
+    return stack(
+        call,
+        made.cache(),
+        made.fallback(),
+        made.attempts(),
+        made.hedge(),
+        made.bounds(),
+        made.breaker(),
+        made.pause(),
+        made.limits(),
+        made.concurrency(),
+    )
+
+
+class _Made:
+    """The layers of one stream; None for those that are switched off."""
+
+    def __init__(
+        self, request: StreamingStructuredRequest[Any], policies: Policies, shared: Shared, around: Surroundings
+    ) -> None:
+        self._policies = policies
+        self._shared = shared
+        self._around = around
+        self._midstream = request.midstream or policies.midstream
+
+    def cache(self) -> Layer | None:
+        policy, around = self._policies.cache, self._around
+        if policy is None:
+            return None
+        return caching(cache=self._shared.cache(policy), replay=around.replay, tell=around.tell)
+
+    def fallback(self) -> Layer | None:
+        policy, around = self._policies.fallback, self._around
+        if policy is None:
+            return None
+        kept = None if self._policies.cache is None else _kept(self._shared.cache(self._policies.cache), around)
+        return falling_back(
+            policy=policy,
+            midstream=self._midstream,
+            tally=around.tally,
+            continuing=around.continuing,
+            tell=around.tell,
+            path_of=around.path_of,
+            cached=kept,
+        )
+
+    def attempts(self) -> Layer:
+        """Also where retries are off: they complete the outcome."""
+        around = self._around
+        return attempting(
+            policy=self._policies.retry,
+            midstream=self._midstream,
+            tally=around.tally,
+            budget=self._shared.budget,
+            continuing=around.continuing,
+            endpoint_of=around.endpoint_of,
+            tell=around.tell,
+            pause=around.pause,
+            now=around.now,
+            path_of=around.path_of,
+            takes_key=around.takes_key,
+        )
+
+    def hedge(self) -> Layer | None:
+        policy, around = self._policies.hedge, self._around
+        if policy is None:
+            return None
+        return hedging(policy=policy, tally=around.tally, tell=around.tell, pause=around.pause, lost=around.lost)
+
+    def bounds(self) -> Layer | None:
+        bounds, around = self._policies.bounds, self._around
+        if bounds is None:
+            return None
+        spent = Spent(bounds, began=around.now())
+        return bounding(bounds=bounds, spent=spent, now=around.now, lost=around.lost, cost_of=around.cost_of)
+
+    def breaker(self) -> Layer | None:
+        policy, around = self._policies.breaker, self._around
+        if policy is None:
+            return None
+        return breaking(
+            policy=policy,
+            breakers=self._shared.breakers,
+            endpoint_of=around.endpoint_of,
+            tell=around.tell,
+            now=around.now,
+        )
+
+    def pause(self) -> Layer | None:
+        policy, around = self._policies.pause, self._around
+        if policy is None:
+            return None
+        return pausing(
+            policy=policy,
+            gates=self._shared.gates,
+            endpoint_of=around.endpoint_of,
+            tell=around.tell,
+            pause=around.pause,
+            now=around.now,
+            today=self._shared.today,
+        )
+
+    def limits(self) -> Layer | None:
+        policy, around = self._policies.limits, self._around
+        if policy is None or policy.requests_per_minute is policy.tokens_per_minute is None:
+            return None
+        return limiting(
+            policy=policy,
+            meters=self._shared.meters,
+            endpoint_of=around.endpoint_of,
+            tell=around.tell,
+            pause=around.pause,
+            now=around.now,
+        )
+
+    def concurrency(self) -> Layer | None:
+        policy, around = self._policies.concurrency, self._around
+        if policy is None:
+            return None
+        return sharing(
+            policy=policy,
+            queues=self._shared.queues,
+            endpoint_of=around.endpoint_of,
+            tell=around.tell,
+            pause=around.pause,
+            now=around.now,
+            remaining=around.remaining,
+        )
+
+
+def _kept(cache: AnswerCache, around: Surroundings) -> Cached:
+    async def kept(request: StreamingStructuredRequest[Any]) -> Sequence[StreamingResponse[Any]] | None:
+        found = await cache.get(request.fingerprint(), stale=True)
+        return None if found is None else replayed(request, found, around.replay)
+
+    return kept

@@ -1,0 +1,316 @@
+"""The cache: whole, valid answers under the exact fingerprint of their request, in one SQLite file.
+
+`AnswerCache` keeps them, in a thread of its own, so that no event loop waits for a disk; `caching` is the layer around
+it. A cache never breaks a stream: one that cannot be read or written is as good as an empty one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, closing, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from structstream.errors import ConfigurationError
+from structstream.facts import CacheLooked
+from structstream.response import Attempt, Outcome, OutcomeKind, StreamingResponse, Usage
+
+if TYPE_CHECKING:
+    from structstream.facts import Tell
+    from structstream.policies import CachePolicy
+    from structstream.request import StreamingStructuredRequest
+
+    from . import Call, Layer, Steps
+
+__all__ = ["AnswerCache", "CacheStatistics", "Kept", "Replay", "caching", "replayed"]
+
+T = TypeVar("T")
+
+Replay = Callable[["StreamingStructuredRequest[Any]", str], Iterable[StreamingResponse[Any]]]
+"""Gives the steps in which the JSON text of an answer to a request is read, the last with its outcome."""
+
+_logger = logging.getLogger("structstream")
+
+_APPLICATION = 0x53745374  # SQLite's application_id: that the file is ours
+_VERSION = 1  # of the table below, in SQLite's user_version
+_TABLE = """
+CREATE TABLE IF NOT EXISTS answers (
+    key TEXT PRIMARY KEY, text TEXT NOT NULL, model TEXT NOT NULL, size INTEGER NOT NULL, created REAL NOT NULL,
+    used REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS answers_used ON answers (used, size);
+CREATE INDEX IF NOT EXISTS answers_created ON answers (created);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An answer that is kept.
+
+    Args:
+        text: its JSON text.
+        model: the model that gave it, as the provider calls it.
+        age: seconds since it was kept.
+    """
+
+    text: str
+    model: str
+    age: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStatistics:
+    """What a cache holds, and what it was good for since it was opened.
+
+    Args:
+        rows: answers in the file.
+        bytes: the size of their texts in UTF-8.
+        hits: looks that found an answer.
+        misses: looks that found none.
+        stored: answers that were kept.
+        evicted: answers that made room for others, or whose time was over.
+        failures: looks and writes that the file refused.
+    """
+
+    rows: int = 0
+    bytes: int = 0
+    hits: int = 0
+    misses: int = 0
+    stored: int = 0
+    evicted: int = 0
+    failures: int = 0
+
+
+class AnswerCache:
+    """Keeps answers in an SQLite file, which several processes may share.
+
+    A file that is damaged is set aside, under its name with ``.corrupt`` behind it, and a new one is begun.
+
+    Args:
+        policy: the settings.
+        today: gives the seconds since 1970.
+
+    Raises:
+        ConfigurationError: the file cannot be opened, is a database of something else, or was written by a newer
+            version of this library.
+    """
+
+    def __init__(self, policy: CachePolicy, *, today: Callable[[], float]) -> None:
+        self._policy = policy
+        self._today = today
+        self._path = policy.path or str(_home() / "structstream" / "answers.sqlite3")
+        self._counts = CacheStatistics()
+        self._said = False  # whether a failure was logged
+        self._database = self._opened()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="structstream-cache")
+
+    async def get(self, key: str, *, stale: bool = False) -> Kept | None:
+        """Return the answer that is kept under `key`.
+
+        Args:
+            key: the fingerprint of the request.
+            stale: also one whose time is over, as far as the settings allow.
+        """
+        longest = self._policy.ttl + (self._policy.stale if stale else 0.0)
+        return await self._run(lambda: self._get(key, longest), None)
+
+    async def put(self, key: str, kept: Kept) -> None:
+        """Keep an answer; those that were not used for longest make room."""
+        await self._run(lambda: self._put(key, kept), None)
+
+    async def drop(self, key: str) -> None:
+        """Forget an answer."""
+        await self._run(lambda: self._drop(key), None)
+
+    async def statistics(self) -> CacheStatistics:
+        """Return what the cache holds, and what it was good for."""
+        rows, size = await self._run(self._sizes, (0, 0))
+        return replace(self._counts, rows=rows, bytes=size)
+
+    def close(self) -> None:
+        """Write what is under way and close the file; the cache is of no use after it."""
+        self._thread.submit(self._database.close)
+        self._thread.shutdown()
+
+    async def _run(self, work: Callable[[], T], instead: T) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, work, instead)
+
+    def _guarded(self, work: Callable[[], T], instead: T) -> T:
+        """Do `work`; where the file refuses, say so once and give what stands in for it."""
+        try:
+            with self._database:
+                return work()
+        except sqlite3.Error as error:
+            self._counts = replace(self._counts, failures=self._counts.failures + 1)
+            if not self._said:
+                self._said = True
+                _logger.warning("the cache fails (%s): streams go on without it", type(error).__name__)
+            if _is_damaged(error):
+                with suppress(sqlite3.Error, OSError, ConfigurationError):
+                    self._set_aside(self._database)
+                    self._database = self._opened()
+            return instead
+
+    def _get(self, key: str, longest: float) -> Kept | None:
+        now = self._today()
+        row = self._database.execute("SELECT text, model, created FROM answers WHERE key = ?", (key,)).fetchone()
+        if row is None or now - row[2] > longest:
+            self._counts = replace(self._counts, misses=self._counts.misses + 1)
+            return None
+        self._database.execute("UPDATE answers SET used = ? WHERE key = ?", (now, key))
+        self._counts = replace(self._counts, hits=self._counts.hits + 1)
+        return Kept(row[0], row[1], max(0.0, now - row[2]))
+
+    def _put(self, key: str, kept: Kept) -> None:
+        policy, now, size = self._policy, self._today(), len(kept.text.encode("utf-8", "surrogatepass"))
+        if size > policy.most_bytes:
+            return
+        self._database.execute(
+            "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?)", (key, kept.text, kept.model, size, now, now)
+        )
+        oldest = now - policy.ttl - policy.stale
+        gone = self._database.execute("DELETE FROM answers WHERE created < ?", (oldest,)).rowcount
+        rows, total = self._sizes()
+        while rows > policy.most_rows or total > policy.most_bytes:
+            worst = self._database.execute("SELECT key, size FROM answers WHERE key != ? ORDER BY used LIMIT 1", (key,))
+            old, its_size = worst.fetchone()
+            self._drop(old)
+            rows, total, gone = rows - 1, total - its_size, gone + 1
+        self._counts = replace(self._counts, stored=self._counts.stored + 1, evicted=self._counts.evicted + gone)
+
+    def _drop(self, key: str) -> None:
+        self._database.execute("DELETE FROM answers WHERE key = ?", (key,))
+
+    def _sizes(self) -> tuple[int, int]:
+        rows, size = self._database.execute("SELECT count(*), coalesce(sum(size), 0) FROM answers").fetchone()
+        return int(rows), int(size)
+
+    def _opened(self) -> sqlite3.Connection:
+        try:
+            _make_private(self._path)
+            database = sqlite3.connect(self._path, timeout=1.0, check_same_thread=False)
+        except (sqlite3.Error, OSError) as error:
+            raise self._refusal(f"cannot be opened ({error})") from error
+        try:
+            self._prepare(database)
+        except sqlite3.DatabaseError as error:
+            if not _is_damaged(error):
+                database.close()
+                raise self._refusal(f"cannot be used ({error})") from error
+            self._set_aside(database)
+            return self._opened()
+        except ConfigurationError:
+            database.close()
+            raise
+        return database
+
+    def _prepare(self, database: sqlite3.Connection) -> None:
+        """Make the table in a new file, and refuse one that is not ours."""
+        with closing(database.cursor()) as cursor:
+            (version,) = cursor.execute("PRAGMA user_version").fetchone()
+            (application,) = cursor.execute("PRAGMA application_id").fetchone()
+            (tables,) = cursor.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            if application != _APPLICATION and tables:
+                raise self._refusal("is a database of something else")
+            if version > _VERSION:
+                raise self._refusal("was written by a newer version of this library")
+            with suppress(sqlite3.OperationalError):  # another process does so at this moment
+                cursor.execute("PRAGMA journal_mode = WAL")
+            cursor.execute("PRAGMA synchronous = NORMAL")  # a crash may lose the newest answers: it is a cache
+            if not tables:
+                cursor.executescript(
+                    f"BEGIN; PRAGMA application_id = {_APPLICATION}; PRAGMA user_version = {_VERSION}; {_TABLE} COMMIT;"
+                )
+
+    def _set_aside(self, database: sqlite3.Connection) -> None:
+        database.close()
+        if self._path == ":memory:":
+            return
+        Path(self._path).replace(f"{self._path}.corrupt")
+        for tail in ("-wal", "-shm"):
+            Path(f"{self._path}{tail}").unlink(missing_ok=True)
+        _logger.warning("the cache's file is damaged: it was set aside as *.corrupt, and a new one is begun")
+
+    def _refusal(self, what: str) -> ConfigurationError:
+        return ConfigurationError(f"the cache's file {self._path} {what}; give CachePolicy another path")
+
+
+def _home() -> Path:
+    # XDG Base Directory Specification: an empty variable counts as none.
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+def _make_private(path: str) -> None:
+    """Make a new file that its owner alone can read: it will hold answers."""
+    if path == ":memory:":
+        return
+    Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+
+
+def _is_damaged(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def replayed(
+    request: StreamingStructuredRequest[Any], kept: Kept, replay: Replay
+) -> Sequence[StreamingResponse[Any]] | None:
+    """Return the steps of a kept answer, marked as such; None where it is no longer one.
+
+    The outcome names one attempt whose provider is ``cache``, and which cost nothing.
+    """
+    steps = list(replay(request, kept.text))
+    outcome = steps[-1].outcome if steps else None
+    if outcome is None or outcome.kind is not OutcomeKind.COMPLETE:
+        return None
+    attempt = Attempt(1, "cache", kept.model, "cache", OutcomeKind.COMPLETE, usage=Usage())
+    steps[-1].outcome = replace(outcome, attempts=(attempt,), model=kept.model, usage=Usage())
+    return steps
+
+
+def caching(*, cache: AnswerCache, replay: Replay, tell: Tell) -> Layer:
+    """Return the layer that gives a kept answer instead of a call, and keeps what a call brought.
+
+    It is the outermost: a hit passes no limit and costs nothing. Only complete answers are kept, and only those that
+    the model gave which was asked for.
+
+    Args:
+        cache: that of the service.
+        replay: reads a kept text as a stream.
+        tell: hears whether there was an answer.
+    """
+
+    def layer(call: Call) -> Call:
+        async def run(request: StreamingStructuredRequest[Any]) -> Steps:
+            key = request.fingerprint()
+            kept = await cache.get(key)
+            steps = None if kept is None else replayed(request, kept, replay)
+            tell(CacheLooked(hit=steps is not None))
+            if steps is not None:
+                for step in steps:
+                    yield step
+                return
+            if kept is not None:
+                await cache.drop(key)
+            async with aclosing(call(request)) as fresh:
+                async for step in fresh:
+                    if step.outcome is not None and _may_be_kept(step.outcome):
+                        # Before it is handed over: a caller may leave once he has it.
+                        await cache.put(key, Kept(step.outcome.raw_text, step.outcome.attempts[-1].model))
+                    yield step
+
+        return run
+
+    return layer
+
+
+def _may_be_kept(outcome: Outcome[Any]) -> bool:
+    asked = {(attempt.provider, attempt.model) for attempt in outcome.attempts}
+    return outcome.kind is OutcomeKind.COMPLETE and len(asked) == 1

@@ -30,6 +30,7 @@ from .errors import (
     UnexpectedResponseError,
 )
 from .events import Finished, StreamEnd
+from .facts import AttemptBegan, AttemptEnded, FirstToken
 from .providers import model_schema, wrap_key
 from .response import Attempt, OutcomeKind, Timings
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .clock import Clock
+    from .facts import Tell
     from .jsonsink import JSONLimits
     from .ledger import Ledger
     from .providers import Route
@@ -77,6 +79,7 @@ class Exchange(Generic[T]):
         ledger: where the attempt writes itself down.
         limits: the bounds of the JSON; None for the defaults.
         max_event_bytes: the bound of one line and of one event of the stream; None for the default.
+        tell: hears of the attempt; None where nobody listens.
 
     Raises:
         ConfigurationError: provider, mode and response model do not go together; nothing was sent.
@@ -92,8 +95,10 @@ class Exchange(Generic[T]):
         ledger: Ledger[T],
         limits: JSONLimits | None = None,
         max_event_bytes: int | None = None,
+        tell: Tell | None = None,
     ) -> None:
         self._request = request
+        self._tell = tell
         self._route = route
         self._connect = connect
         self._clock = clock
@@ -178,6 +183,9 @@ class Exchange(Generic[T]):
         self._ledger.outcome = None
         self._ledger.watch(self._watchdog)
         _logger.debug("%s: attempt %d starts, mode %s", self._name, self._number, self._mode)
+        if self._tell is not None:
+            route = self._route
+            self._tell(AttemptBegan(self._number, route.spec.name, route.model, self._mode, self._began))
 
     def _set_deadlines(self) -> None:
         timeouts, now = self._request.timeouts, self._ledger.begin()
@@ -210,6 +218,8 @@ class Exchange(Generic[T]):
             if data and self._first_byte is None:
                 self._first_byte = self._clock.now() - self._began
                 _logger.debug("%s: first byte after %.3f s", self._name, self._first_byte)
+                if self._tell is not None:
+                    self._tell(FirstToken(self._number, self._route.spec.name, self._route.model, self._first_byte))
             sign = head.feed(data)
             if sign and sign in b"{[<":
                 raise await self._refused(body, data)
@@ -288,6 +298,8 @@ class Exchange(Generic[T]):
         self._said_all = found.kind in _SAID_ALL
         why = "" if error is None else f", {type(error).__name__}"  # the error's sentence may quote the answer
         _logger.debug("%s: %s after %.3f s%s", self._name, found.kind, timings.total, why)
+        if self._tell is not None:
+            self._tell(AttemptEnded(attempt, timings.total or 0.0, timings.first_byte))
         return last
 
     async def _close(self) -> None:

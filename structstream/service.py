@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from .adopted import adopted, is_instructor
-from .clock import SystemClock
+from .clock import SystemClock, epoch
 from .errors import ConfigurationError
-from .exchange import Connect, Exchange
 from .jsonsink import JSONLimits
-from .ledger import Ledger
+from .layers import Shared
+from .policies import Policies
 from .pool import TransportPool
 from .providers import DIALECTS, ROUTES, ProviderSpec, Route, route
 from .request import StreamingStructuredRequest
+from .run import Run
 from .stream import StructuredStream, reported
 from .sync import BackgroundLoop, SyncStructuredLLMService
 from .transport import SDKTransport, Transport, transport_of
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
     from .clock import Clock
+    from .exchange import Connect
+    from .facts import Observer
     from .request import Mode
 
 __all__ = ["StructuredLLMService"]
@@ -54,6 +57,8 @@ class StructuredLLMService:
         max_event_bytes: the bound of one line and of one event of a stream, in bytes; None for 16 MiB.
         wrap_transport: puts a transport of the caller's around each that is used, such as one that records; None for
             none.
+        policies: what is done when things go wrong; None for the defaults. A request may bring its own.
+        observers: hear every fact of every stream; see `structstream.facts`.
         clock: what measures time; None for the machine's.
 
     Raises:
@@ -75,12 +80,15 @@ class StructuredLLMService:
         api_keys: Mapping[str, str] | None = None,
         limits: JSONLimits | None = None,
         max_event_bytes: int | None = None,
+        policies: Policies | None = None,
+        observers: Sequence[Observer] = (),
         wrap_transport: Callable[[Transport], Transport] | None = None,
         clock: Clock | None = None,
     ) -> None:
         _check_providers(providers)
         _check_keys(api_keys)
         _check_bounds(limits, max_event_bytes)
+        _check_policies(policies, observers)
         if not callable(wrap_transport or _as_it_is):
             raise ConfigurationError(f"wrap_transport must be callable or None, not {type(wrap_transport).__name__}")
         self._limits = limits
@@ -94,6 +102,9 @@ class StructuredLLMService:
         self._given = None if own is None else transport_of(own, self._clock)
         self._twin = None if taken is None else taken.twin
         self._wrap = wrap_transport or _as_it_is
+        self._policies = policies or Policies()
+        self._observers = (*observers, *(() if taken is None else (taken.observer,)))
+        self._shared = Shared(today=epoch)
         self._pool = TransportPool()
         self._background = BackgroundLoop()
 
@@ -108,20 +119,13 @@ class StructuredLLMService:
             raise ConfigurationError(f"request must be a StreamingStructuredRequest, not {type(request).__name__}")
         if request.mode == "auto" != self._mode:
             request = replace(request, mode=self._mode)
-        found, connect = self._plan(request.model)
-        ledger: Ledger[T] = Ledger(self._clock, request.timeouts.total)
-        responses = Exchange(
-            request,
-            route=found,
-            connect=connect,
-            clock=self._clock,
-            ledger=ledger,
-            limits=self._limits,
-            max_event_bytes=self._max_event_bytes,
-        ).run()
+        for model in request.fallback_models:
+            self._plan(model)  # what cannot be asked is said before anything is sent
+        run = Run(request, self._plan, self._clock, limits=self._limits, max_event_bytes=self._max_event_bytes)
+        responses = run.steps(request.policies or self._policies, self._shared, self._observers)
         if request.progress_callback is not None:
             responses = reported(responses, request.progress_callback, self._clock)
-        return StructuredStream(responses, ledger)
+        return StructuredStream(responses, run.ledger)
 
     async def route_structured(self, request: StreamingStructuredRequest[T]) -> T:
         """Return the validated object that answers `request`.
@@ -143,6 +147,7 @@ class StructuredLLMService:
         """Close every connection that was opened here, on all event loops; a later call opens new ones."""
         await asyncio.to_thread(self._background.close)
         await self._pool.aclose()
+        await asyncio.to_thread(self._shared.close)
 
     async def __aenter__(self) -> Self:
         return self
@@ -288,3 +293,10 @@ def _check_bounds(limits: object, max_event_bytes: object) -> None:
         raise ConfigurationError(f"limits must be a JSONLimits(...) or None, not {type(limits).__name__}")
     if max_event_bytes is not None and not (isinstance(max_event_bytes, int) and max_event_bytes > 0):
         raise ConfigurationError(f"max_event_bytes must be a positive integer or None, not {max_event_bytes!r}")
+
+
+def _check_policies(policies: object, observers: object) -> None:
+    if policies is not None and not isinstance(policies, Policies):
+        raise ConfigurationError(f"policies must be a Policies(...) or None, not {type(policies).__name__}")
+    if not isinstance(observers, Sequence) or not all(callable(observer) for observer in observers):
+        raise ConfigurationError("observers must be a list of callables that take a StreamInfo and a fact")

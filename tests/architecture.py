@@ -61,7 +61,7 @@ _PARTS = {
     "providers.openai_responses": "providers.openai_items",
 }
 _EDGE = ("transport", "clock")
-_SERVICE = ("service", "layers", "continuing", "stream", "sync", "exchange", "ledger", "pool", "adopted")
+_SERVICE = ("service", "run", "layers", "continuing", "stream", "sync", "exchange", "ledger", "pool", "adopted")
 _POLICIES = ("resilience", "guardrails", "instrumentation")
 # The attempts are one policy in several files: the others are its pure parts and belong to it alone.
 _ATTEMPTS = ("resilience.retry", "resilience.holding")

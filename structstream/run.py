@@ -1,0 +1,165 @@
+"""One stream from its request to its outcome: the calls that are made for it, within the policies that hold for it."""
+
+from __future__ import annotations
+
+import itertools
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from .continuing import continued
+from .errors import ConfigurationError
+from .exchange import Exchange
+from .facts import Stepped, StreamBegan, StreamEnded, StreamInfo
+from .instrumentation import telling
+from .layers import Surroundings, assembled
+from .ledger import Ledger
+from .parse import parse_stream
+from .providers import wrap_key
+from .resilience import Endpoint, ended
+from .resilience.tally import Tally
+from .response import kind_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+
+    from .clock import Clock
+    from .exchange import Connect
+    from .facts import Fact, Observer
+    from .jsonsink import JSONLimits
+    from .layers import Shared
+    from .policies import Policies
+    from .providers import Route
+    from .request import StreamingStructuredRequest
+    from .resilience import Steps
+    from .response import StreamingResponse
+
+__all__ = ["Run"]
+
+T = TypeVar("T")
+
+_numbers = itertools.count(1)
+_REPLAYED = 64  # characters of a kept answer that make a step
+
+
+class Run(Generic[T]):
+    """The calls for one request.
+
+    Args:
+        request: the caller's.
+        plan: tells who answers for a model, and how it is reached.
+        clock: measures and bounds.
+        limits: the bounds of the JSON; None for the defaults.
+        max_event_bytes: the bound of one line and of one event of the stream; None for the default.
+
+    Raises:
+        ConfigurationError: provider, mode and response model do not go together; nothing was sent.
+    """
+
+    def __init__(
+        self,
+        request: StreamingStructuredRequest[T],
+        plan: Callable[[str], tuple[Route, Connect]],
+        clock: Clock,
+        *,
+        limits: JSONLimits | None = None,
+        max_event_bytes: int | None = None,
+    ) -> None:
+        self._request = request
+        self._plan = plan
+        self._clock = clock
+        self._limits = limits
+        self._max_event_bytes = max_event_bytes
+        self._tell: Callable[[Fact], None] | None = None
+        self.ledger: Ledger[T] = Ledger(clock, request.timeouts.total)
+        self._tally = Tally()
+        plan(request.model)[0].encode(request)  # what cannot be said is refused before anything is sent
+
+    def steps(
+        self, policies: Policies, shared: Shared, observers: Sequence[Observer]
+    ) -> AsyncGenerator[StreamingResponse[T], None]:
+        """Return the steps of the stream; nothing happens before the first is asked for.
+
+        Args:
+            policies: the settings that hold for it.
+            shared: the state of the service.
+            observers: hear what happens.
+
+        Raises:
+            ConfigurationError: the cache's file cannot be used.
+        """
+        request, ledger, clock = self._request, self.ledger, self._clock
+        name = getattr(request.response_model, "__name__", repr(request.response_model))
+        self._tell = telling(StreamInfo(next(_numbers), request.model, name, request), observers)
+        around = Surroundings(
+            tally=self._tally,
+            endpoint_of=self._endpoint,
+            continuing=continued,
+            tell=self._tell or _to_nobody,
+            pause=ledger.pause,
+            now=clock.now,
+            lost=lambda: ledger.outcome,
+            replay=_replay,
+            path_of=_path_of,
+            remaining=lambda: ledger.total_at - clock.now(),
+        )
+        return self._observed(assembled(self._call, request, policies, shared, around)(request))
+
+    def _call(self, request: StreamingStructuredRequest[Any]) -> Steps:  # Any: as `Call` says
+        try:
+            found, connect = self._plan(request.model)
+            return Exchange(
+                request,
+                route=found,
+                connect=connect,
+                clock=self._clock,
+                ledger=self.ledger,
+                limits=self._limits,
+                max_event_bytes=self._max_event_bytes,
+                tell=self._tell,
+            ).run()
+        except ConfigurationError as error:  # of another model, or of a rest that its dialect cannot say
+            return _refused(error, self.ledger.number())
+
+    def _endpoint(self, request: StreamingStructuredRequest[Any]) -> Endpoint:  # Any: as `EndpointOf` says
+        found = self._plan(request.model)[0]
+        return Endpoint(found.spec.name, found.model)
+
+    async def _observed(self, steps: Steps) -> AsyncGenerator[StreamingResponse[T], None]:
+        """Yield the steps; tell of them where somebody listens, and write down how it ended, also where it was left."""
+        ledger, tell, now = self.ledger, self._tell, self._clock.now
+        began = now()
+        if tell is not None:
+            tell(StreamBegan(began))
+        left = True
+        try:
+            async with aclosing(steps):
+                async for step in steps:
+                    if step.outcome is not None:
+                        ledger.outcome, left = step.outcome, False
+                    if tell is not None:
+                        tell(Stepped(step, now()))
+                    yield step
+        finally:
+            if left and ledger.outcome is not None:
+                ledger.outcome = self._tally.total(ledger.outcome)
+            if tell is not None and ledger.outcome is not None:
+                tell(StreamEnded(ledger.outcome, now() - began))
+
+
+def _to_nobody(fact: Fact) -> None:
+    pass
+
+
+def _path_of(request: StreamingStructuredRequest[Any]) -> str:
+    return "" if request.continuation is None else request.continuation.path
+
+
+def _replay(request: StreamingStructuredRequest[Any], text: str) -> Iterator[StreamingResponse[Any]]:
+    """Read a kept answer as the stream that it was."""
+    pieces = [text[at : at + _REPLAYED] for at in range(0, len(text), _REPLAYED)]
+    model = request.response_model
+    return parse_stream(pieces, model, wrap_key=wrap_key(model), context=request.context, fail_fast=request.fail_fast)
+
+
+async def _refused(error: ConfigurationError, number: int) -> Steps:
+    yield ended(kind_of(error), error, attempt=number)

@@ -19,4 +19,4 @@ def test_without_vcrpy_the_error_says_what_to_install() -> None:
     code = "import sys; sys.modules['vcr'] = None; import structstream.testing.cassettes"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "MissingDependencyError: a cassette needs a package that is not installed" in done.stderr
-    assert "pip install 'structstream[cassettes]'" in done.stderr
+    assert "pip install 'structstream[testing]'" in done.stderr

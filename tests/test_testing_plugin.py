@@ -6,13 +6,18 @@ import os
 import re
 from pathlib import Path
 
-import aiohttp  # noqa: F401  # what a run in this process loads first it forgets again, at a second each
+import aiohttp  # noqa: F401
 import openai.resources.chat  # noqa: F401
 import pytest
 
+import structstream
+from structstream import testing
 from structstream.testing.cassettes import read_interactions
 
 pytest_plugins = ["pytester"]
+
+# A run in this process forgets what it was the first to load; the next one would load it again, beside what is left.
+LOADED = [getattr(package, name) for package in (structstream, testing) for name in package.__all__]
 
 ROOT = Path(__file__).parent.parent
 INI = """

@@ -6,6 +6,8 @@
 
 It is there wherever this library is installed, and loads nothing before a test asks for one of its fixtures. The
 fixtures are plain ones, so that they work with the anyio plugin, with pytest-asyncio and in tests without a loop.
+
+PYTEST_DONT_REWRITE: it asserts nothing, and may have been imported before.
 """
 
 from __future__ import annotations

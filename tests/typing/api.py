@@ -23,9 +23,11 @@ from structstream import (
     SyncStructuredLLMService,
     SyncStructuredStream,
     Timeouts,
+    Transport,
     Usage,
     parse_stream,
 )
+from structstream.testing.cassettes import Cassette, timed
 
 
 class Profile(BaseModel):
@@ -114,6 +116,15 @@ def bytes_of_a_provider(decoder: StreamDecoder[Profile], data: bytes) -> None:
     """The decoder without a transport."""
     assert_type(decoder.feed(data), list[StreamingResponse[Profile]])
     assert_type(decoder.finish(), StreamingResponse[Profile])
+
+
+async def recorded(request: StreamingStructuredRequest[Profile]) -> None:
+    """A cassette stands between a service and its transport, and changes no type."""
+    with Cassette("profile.yaml", record_mode="none", play=timed(2)) as cassette:
+        service = StructuredLLMService(cassette.client, wrap_transport=cassette.wrap)
+        assert_type(await service.route_structured(request), Profile)
+    assert_type(cassette.client, Transport | None)
+    assert_type(cassette.unused, list[str])
 
 
 def snapshots(partial: Partial[Profile]) -> None:

@@ -14,7 +14,7 @@ from structstream.errors import MissingDependencyError
 try:
     import vcr  # type: ignore[import-untyped]  # noqa: F401  # here, so that its absence is one clear sentence
 except ImportError as error:
-    raise MissingDependencyError("a cassette", "cassettes") from error
+    raise MissingDependencyError("a cassette", "testing") from error
 
 from .cassette import Cassette
 from .converting import FORMATS, convert

@@ -221,7 +221,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def ask(self) -> None:
-        if self.state == "open" and self.now >= self.open_since + min(120, 5 * 2 ** (self.openings - 1)):
+        if self.state == "open" and self.now >= self.open_since + min(30, 5 * 2 ** (self.openings - 1)):
             self.change("half_open")
         allowed = self.state == "closed" or (
             self.state == "half_open" and self.probing() + self.good < self.policy.probes

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from structstream.testing import SimulatedProvider
+from tests import drawn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,3 +49,10 @@ def test_links_of_the_readme_lead_somewhere() -> None:
     targets = re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text("utf-8"))
     assert targets
     assert [target for target in targets if "://" not in target and not (ROOT / target).exists()] == []
+
+
+@pytest.mark.parametrize("table", drawn.TABLES)
+def test_a_table_of_the_policies_is_as_the_code_says(table: str) -> None:
+    page = drawn.PAGE.read_text("utf-8")
+    assert drawn.TABLES[table]() in page
+    assert drawn.drawn(page) == page, "draw it anew: python -m tests.drawn"

@@ -173,6 +173,7 @@ def test_the_open_time_is_drawn(drawn: float, wait: float) -> None:
         (errors.RefusedError("no"), "ignored"),
         (errors.FilteredError("no"), "ignored"),
         (errors.UnavailableError("not sent"), "ignored"),
+        (errors.ConfigurationError("cannot be said"), "ignored"),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -6,7 +6,7 @@ stream. What the policies do stands in `structstream.resilience`, one file each.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .facts import Tell
     from .policies import CachePolicy, Policies
     from .request import StreamingStructuredRequest
-    from .resilience import Call, Continuing, EndpointOf, Layer, Pause
+    from .resilience import Call, Continuing, Endpoint, EndpointOf, Layer, Pause
     from .resilience.bounds import CostOf
     from .resilience.cache import Replay
     from .resilience.fallback import Cached
@@ -125,7 +125,7 @@ def assembled(
     Raises:
         ConfigurationError: the cache's file cannot be used.
     """
-    made = _Made(request, policies, shared, around)
+    made = _Made(request, policies, shared, replace(around, endpoint_of=_remembered(around.endpoint_of)))
     return stack(
         call,
         made.cache(),
@@ -254,6 +254,19 @@ class _Made:
             now=around.now,
             remaining=around.remaining,
         )
+
+
+def _remembered(endpoint_of: EndpointOf) -> EndpointOf:
+    """Ask once for each model, not once for each layer."""
+    found: dict[str, Endpoint] = {}
+
+    def endpoint(request: StreamingStructuredRequest[Any]) -> Endpoint:
+        known = found.get(request.model)
+        if known is None:
+            known = found[request.model] = endpoint_of(request)
+        return known
+
+    return endpoint
 
 
 def _kept(cache: AnswerCache, around: Surroundings) -> Cached:

@@ -150,7 +150,7 @@ class BreakerPolicy:
     slow_first_token: float | None = None
     slow_rate: float = 0.8
     open_seconds: float = 5.0
-    longest_open: float = 120.0
+    longest_open: float = 30.0
     jitter: float = 0.2
     probes: int = 3
     probe_seconds: float = 120.0

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from structstream.testing import SimulatedProvider
+from tests import drawn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,3 +75,10 @@ def test_links_of_the_readme_lead_somewhere() -> None:
 def test_every_page_is_of_one_of_the_four_kinds() -> None:
     kinds = {page.relative_to(ROOT / "docs").parts[0] for page in PAGES[1:-1] if page.parent.name != "figures"}
     assert kinds == {"how-to", "moving", "explanation", "reference"}
+
+
+@pytest.mark.parametrize("table", drawn.TABLES)
+def test_a_table_of_the_policies_is_as_the_code_says(table: str) -> None:
+    page = drawn.PAGE.read_text("utf-8")
+    assert drawn.TABLES[table]() in page
+    assert drawn.drawn(page) == page, "draw it anew: python -m tests.drawn"

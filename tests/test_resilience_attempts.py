@@ -13,7 +13,9 @@ from hypothesis import given, strategies as st
 from structstream.errors import (
     BadRequestError,
     CircuitOpenError,
+    ConfigurationError,
     ConnectionFailedError,
+    ContextLengthError,
     FilteredError,
     InvalidOutputError,
     RateLimitedError,
@@ -197,6 +199,24 @@ async def test_lost_streams_that_bring_nothing_start_over_in_the_end() -> None:
     assert outcome_of(steps).result == "[4]"
     assert [request.extra.get("rest_of") for request in provider.requests] == [None, "[1", "[1", None]
     assert begun(steps) == [(4, "restart", "incomplete")]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        BadRequestError("no such schema", provider="fake", status=400),
+        ContextLengthError("too long", provider="fake", status=400),
+        ConfigurationError("this dialect cannot say it"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_a_rest_that_cannot_be_asked_for_is_asked_for_as_a_whole(error: StructStreamError) -> None:
+    provider = FakeProvider(broken("[1"), Answer(error=error), broken("[2"), Answer(["[3]"]))
+    around = Around(provider)
+    steps = await drained(around.call, replace(REQUEST, max_retries=9))
+    assert outcome_of(steps).result == "[3]"
+    assert [request.extra.get("rest_of") for request in provider.requests] == [None, "[1", None, None]
+    assert [plan for _, plan, _ in begun(steps)] == ["restart", "restart"]
 
 
 async def test_a_provider_that_is_down_does_not_make_a_resume_tired() -> None:

@@ -73,6 +73,18 @@ def test_nothing_older_is_handed_over_where_a_guardrail_stopped() -> None:
     assert tally.total(blocked).raw_text == ""
 
 
+def test_a_sum_of_others_does_not_take_the_place_of_the_best() -> None:
+    """A fallback writes down what the attempts at one model had summed up, best text and last error."""
+    tally = Tally()
+    tally.note(REQUEST, an_outcome("[1, 2", an_attempt(1, Usage(1, 5))))
+    tally.start_over()
+    tally.note(REQUEST, an_outcome("", an_attempt(2, Usage(1, 3))))
+    tally.note(REQUEST, tally.total(an_outcome("")))
+    tally.start_over()
+    outcome = tally.total(an_outcome(""))
+    assert (outcome.raw_text, outcome.wasted_tokens) == ("[1, 2", 3)
+
+
 def test_a_lost_attempt_is_waste_even_where_the_answer_is_whole() -> None:
     tally = Tally()
     tally.lose(an_attempt(1), REQUEST, an_outcome("x" * 12))

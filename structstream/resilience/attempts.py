@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
-from structstream.errors import InvalidOutputError, StreamCancelledError, StructStreamError
+from structstream.errors import (
+    BadRequestError,
+    ConfigurationError,
+    InvalidOutputError,
+    StreamCancelledError,
+    StructStreamError,
+)
 from structstream.facts import Replanned, Waited
 from structstream.response import OutcomeKind
 
@@ -34,6 +40,9 @@ if TYPE_CHECKING:
 __all__ = ["Course", "Next", "attempting"]
 
 _TOUCHED = frozenset({OutcomeKind.TRUNCATED, OutcomeKind.INCOMPLETE, OutcomeKind.INVALID})  # the model spoke
+
+# What may be wrong with the request for a rest alone: its schema, or its length.
+_UNSAYABLE = (BadRequestError, ConfigurationError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +118,8 @@ class Course:
             return None
         base = self._grown(outcome)
         verdict = judged(outcome, policy, repeatable=repeatable(self._request))
+        if self._resumed and isinstance(outcome.error, _UNSAYABLE):
+            verdict, self._tired = "reask", True  # at once, and as a whole: that can be said
         if verdict == "end" or (self._tally.shown and self._midstream == "fail"):
             return None
         if policy.tokens is not None and (spent := self._tally.usage) and spent.total_tokens >= policy.tokens:

@@ -18,6 +18,7 @@ from structstream.errors import (
     AuthenticationError,
     BadRequestError,
     CircuitOpenError,
+    ConfigurationError,
     NotFoundError,
     OverloadedError,
     PermissionDeniedError,
@@ -63,6 +64,7 @@ _TRY_AGAIN = 1.0  # seconds after which it is worth asking a circuit again whose
 _CALLERS = (
     AuthenticationError,
     BadRequestError,
+    ConfigurationError,
     NotFoundError,
     PermissionDeniedError,
     QuotaExceededError,

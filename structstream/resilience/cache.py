@@ -106,6 +106,7 @@ class AnswerCache:
         self._today = today
         self._path = policy.path or str(_home() / "structstream" / "answers.sqlite3")
         self._counts = CacheStatistics()
+        self._closed = False
         self._said = False  # whether a failure was logged
         self._database = self._opened()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="structstream-cache")
@@ -134,11 +135,18 @@ class AnswerCache:
         return replace(self._counts, rows=rows, bytes=size)
 
     def close(self) -> None:
-        """Write what is under way and close the file; the cache is of no use after it."""
-        self._thread.submit(self._database.close)
-        self._thread.shutdown()
+        """Write what is under way and close the file; from now on the cache is empty and keeps nothing."""
+        if not self._closed:
+            self._closed = True
+            self._thread.submit(self._close)
+            self._thread.shutdown()
+
+    def _close(self) -> None:
+        self._database.close()  # the one there is by then
 
     async def _run(self, work: Callable[[], T], instead: T) -> T:
+        if self._closed:
+            return instead
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, work, instead)
 
     def _guarded(self, work: Callable[[], T], instead: T) -> T:

@@ -103,7 +103,7 @@ class Places:
     def enter(self) -> asyncio.Future[None] | None:
         """Take a place; or return what comes once it is ours."""
         with self._lock:
-            if not self._queue and self.adaptive.room(self._busy):
+            if self.adaptive.room(self._busy):  # then nobody waits: whoever left has called the next
                 self._busy += 1
                 return None
             loop = asyncio.get_running_loop()

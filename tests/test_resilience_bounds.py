@@ -1,0 +1,105 @@
+"""Bounds on what a stream may cost: whichever is passed ends it, is named, and what had come is kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, strategies as st
+
+from structstream.errors import BlockedError, BudgetExceededError
+from structstream.policies import OutputBounds
+from structstream.request import StreamingStructuredRequest
+from structstream.resilience.bounds import Spent, bounding
+from structstream.response import OutcomeKind, Usage
+from tests.policy import Answer, FakeProvider, Impatient, broken, drained, outcome_of
+
+pytestmark = pytest.mark.anyio
+
+
+def around(provider: FakeProvider, bounds: OutputBounds, **changes: Any) -> Any:
+    clock = Impatient()
+    return bounding(
+        **{
+            "bounds": bounds,
+            "spent": Spent(bounds, began=clock.now()),
+            "now": clock.now,
+            "lost": provider.lost,
+            **changes,
+        }
+    )(provider.call)
+
+
+def cost_of(request: StreamingStructuredRequest[Any], usage: Usage) -> float | None:
+    return usage.input_tokens * 0.01 + usage.output_tokens * 1.0
+
+
+@pytest.mark.parametrize(
+    ("bounds", "name", "text"),
+    [
+        (OutputBounds(max_bytes=9), "max_bytes", "[1, 2, 3,"),
+        (OutputBounds(max_tokens=2), "max_tokens", "[1, 2, 3,"),
+        (OutputBounds(max_cost=2.06), "max_cost", "[1, 2, 3,"),
+    ],
+)
+async def test_a_bound_ends_the_call_that_passes_it(bounds: OutputBounds, name: str, text: str) -> None:
+    provider = FakeProvider(Answer(["[1, ", "2, 3", ", 4]", "", "x"]))
+    outcome = outcome_of(await drained(around(provider, bounds, cost_of=cost_of)))
+    assert isinstance(outcome.error, BudgetExceededError)
+    assert (outcome.kind, outcome.error.bound, provider.open) == (OutcomeKind.BLOCKED, name, 0)
+    assert outcome.raw_text.startswith(text)
+    assert outcome.last_partial == outcome.raw_text
+    assert outcome.error.outcome is outcome
+    assert [attempt.kind for attempt in outcome.attempts] == [OutcomeKind.BLOCKED]
+
+
+async def test_the_seconds_of_a_stream_are_bounded_over_its_attempts() -> None:
+    clock = Impatient()
+    provider = FakeProvider(Answer(["[1", "]"], before=6), clock=clock)
+    bounds = OutputBounds(max_seconds=10)
+    call = around(provider, bounds, spent=Spent(bounds, began=clock.now()), now=clock.now)
+    assert outcome_of(await drained(call)).kind is OutcomeKind.COMPLETE
+    assert outcome_of(await drained(call)).kind is OutcomeKind.BLOCKED
+    assert outcome_of(await drained(call)).kind is OutcomeKind.BLOCKED
+    assert len(provider.requests) == 2  # the third is not even made
+
+
+async def test_what_the_provider_counted_takes_the_place_of_what_was_guessed() -> None:
+    bounds = OutputBounds(max_tokens=100)
+    spent = Spent(bounds, began=0)
+    provider = FakeProvider(broken("x" * 40, usage=Usage(5, 90)), Answer(["x" * 44]))
+    call = around(provider, bounds, spent=spent)
+    await drained(call)
+    assert spent.tokens == 90
+    assert outcome_of(await drained(call)).kind is OutcomeKind.BLOCKED
+
+
+async def test_a_whole_answer_is_handed_over_though_its_last_count_passes_the_bound() -> None:
+    provider = FakeProvider(Answer(["[1]"], usage=Usage(5, 900)))
+    outcome = outcome_of(await drained(around(provider, OutputBounds(max_tokens=100))))
+    assert outcome.kind is OutcomeKind.COMPLETE
+
+
+@pytest.mark.parametrize("prices", [None, lambda request, usage: None])
+async def test_a_bound_on_cost_without_a_price_sends_nothing(prices: Any) -> None:
+    provider = FakeProvider(Answer(["[1]"]))
+    outcome = outcome_of(await drained(around(provider, OutputBounds(max_cost=1), cost_of=prices)))
+    assert isinstance(outcome.error, BlockedError)
+    assert "no price is known for 'fake/large'" in str(outcome.error)
+    assert provider.requests == []
+
+
+async def test_a_call_that_leaves_nothing_behind_is_blocked_all_the_same() -> None:
+    provider = FakeProvider(Answer(["[1, 2]"]))
+    outcome = outcome_of(await drained(around(provider, OutputBounds(max_bytes=1), lost=lambda: None)))
+    assert (outcome.kind, outcome.attempts) == (OutcomeKind.BLOCKED, ())
+
+
+@given(st.lists(st.text(max_size=20), max_size=10), st.integers(1, 60))
+def test_bytes_are_those_of_utf_8(texts: list[str], most: int) -> None:
+    spent = Spent(OutputBounds(max_bytes=most), began=0)
+    for text in texts:
+        spent.add(text)
+    size = len("".join(texts).encode("utf-8", "replace"))
+    assert spent.bytes == size
+    assert (spent.passed(now=0) is not None) is (size > most)

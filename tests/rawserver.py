@@ -53,8 +53,8 @@ async def raw_server(answer: Callable[[asyncio.StreamWriter], Awaitable[None]]) 
             await answer(writer)
             if not writer.is_closing():
                 await _until_end(reader, seen.left)
-        except asyncio.IncompleteReadError:
-            seen.left.set()  # it connected and asked nothing
+        except (asyncio.IncompleteReadError, ConnectionError):
+            seen.left.set()  # it connected and asked nothing, or left within the answer
         finally:
             writer.close()
             with suppress(OSError):

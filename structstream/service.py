@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from .clock import SystemClock
 from .errors import ConfigurationError
 from .exchange import Connect, Exchange, Ledger
+from .httpclient import check_http2
 from .jsonsink import JSONLimits
 from .pool import TransportPool
 from .providers import DIALECTS, ROUTES, ProviderSpec, Route, route
@@ -47,8 +48,12 @@ class StructuredLLMService:
         limits: the bounds of an answer's JSON; None for the defaults.
         max_event_bytes: the bound of one line and of one event of a stream, in bytes; None for 16 MiB.
         clock: what measures time; None for the machine's.
+        http2: speak HTTP/2 over the connections that are built here, with servers that do; several streams then share
+            one connection, and each costs more to read (docs/streams.md). False and None: HTTP/1.1. A client that is
+            given brings its own HTTP.
 
     Raises:
+        MissingDependencyError: `http2`, and h2 is not installed.
         ConfigurationError: an argument cannot work, such as a blocking `OpenAI` client.
 
     Example::
@@ -68,10 +73,12 @@ class StructuredLLMService:
         limits: JSONLimits | None = None,
         max_event_bytes: int | None = None,
         clock: Clock | None = None,
+        http2: bool | None = None,
     ) -> None:
         _check_providers(providers)
         _check_keys(api_keys)
         _check_bounds(limits, max_event_bytes)
+        self._http2 = check_http2(http2)
         self._limits = limits
         self._max_event_bytes = max_event_bytes
         self._clock: Clock = clock or SystemClock()
@@ -155,6 +162,7 @@ class StructuredLLMService:
                 api_key=api_key,
                 key_header=None if spec.auth == "bearer" else spec.auth,
                 clock=self._clock,
+                http2=self._http2,
             )
 
         async def connect() -> Transport:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import ssl
 import sys
 from contextvars import ContextVar
 from functools import lru_cache
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 
 from .clock import SystemClock
 from .errors import ConfigurationError, ConnectionFailedError, StreamTimeoutError, StructStreamError, scrub
+from .httpclient import KEEPALIVE, build_http_client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
@@ -132,19 +134,23 @@ class SDKTransport:
         api_key: str,
         key_header: str | None = None,
         clock: Clock | None = None,
+        http2: bool = False,
+        keepalive: float = KEEPALIVE,
     ) -> SDKTransport:
-        """Build the client as well: on the aiohttp transport, with no limit on connections."""
-        import httpx2
-        from openai import AsyncOpenAI, DefaultAioHttpClient
+        """Build the client as well; see `build_http_client` for the last two.
 
-        # 0 is aiohttp's word for no limit; None would leave its own default of 100 in place.
-        limits = httpx2.Limits(max_connections=0, max_keepalive_connections=100, keepalive_expiry=30.0)
+        Raises:
+            MissingDependencyError: `http2`, and h2 is not installed.
+            ConfigurationError: a variable of the environment names a proxy or certificates that cannot be used.
+        """
+        from openai import AsyncOpenAI
+
         client = AsyncOpenAI(
             api_key=api_key,
             base_url=base_url,
             max_retries=0,
             default_headers={key_header: api_key} if key_header else None,
-            http_client=DefaultAioHttpClient(limits=limits),
+            http_client=build_http_client(http2=http2, keepalive=keepalive),
         )
         if provider not in (
             "openai",
@@ -237,7 +243,16 @@ class SDKTransport:
         if connect_timeout is not None and any(isinstance(link, TimeoutError) for link in chain):
             return StreamTimeoutError("connect", configured=connect_timeout, elapsed=elapsed)
         where = f"{self._client.base_url.scheme}://{self._client.base_url.netloc.decode()}"
-        return ConnectionFailedError(f"no answer from {where}: {self._sentence(error)}", provider=self._provider)
+        why = self._sentence(error)
+        failed = ConnectionFailedError(f"no answer from {where}: {why}", provider=self._provider)
+        if any(isinstance(link, ssl.SSLCertVerificationError) for link in chain):
+            failed = ConnectionFailedError(
+                f"the certificate of {where} is not trusted: {why}; where it is signed by an authority of your own, "
+                "name the file of its certificate in SSL_CERT_FILE",
+                provider=self._provider,
+            )
+            failed.retryable = False  # the same certificate is shown again
+        return failed
 
     def _fail(self, error: Exception, ours: StructStreamError) -> NoReturn:
         raise ours from (error if self._is_clean(error) else None)

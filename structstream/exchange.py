@@ -229,6 +229,9 @@ class Exchange(Generic[T]):
                 self._first_byte = self._clock.now() - self._began
                 _logger.debug("%s: first byte after %.3f s", self._name, self._first_byte)
             sign = head.feed(data)
+            if sign == b"[" and self._route.provider.takes_arrays:
+                self._decoder.take_array()
+                return data[data.index(sign) :]
             if sign and sign in b"{[<":
                 raise await self._refused(body, data)
             if sign or not data:

@@ -9,7 +9,7 @@ What is no part of the answer (citations, code that the provider ran, safety rat
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from jiter import from_json
 
@@ -93,6 +93,8 @@ class Google:
 
     __slots__ = ("spec",)
 
+    takes_arrays: ClassVar[bool] = True
+
     def __init__(self, spec: ProviderSpec) -> None:
         self.spec = spec
 
@@ -103,10 +105,11 @@ class Google:
         what is there.
         """
         request = with_thinking(request, self.spec)
-        accept = "text/event-stream" if request.enable_streaming else "application/json"
+        events = request.enable_streaming and self.spec.asks_for_events
+        accept = "text/event-stream" if events else "application/json"
         headers = {"content-type": "application/json", "accept": accept, **dict(self.spec.headers)}
         headers.update({name.lower(): value for name, value in request.headers.items()})
-        path = path_of(model, stream=request.enable_streaming)
+        path = path_of(model, stream=request.enable_streaming, events=events)
         return HTTPRequest("POST", path, headers, body_of(request, self.spec, mode))
 
     def decoder(self) -> GoogleDecoder:

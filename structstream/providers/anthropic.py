@@ -57,6 +57,8 @@ _FINISH: Mapping[str, FinishReason] = {
     "model_context_window_exceeded": "length",
     "tool_use": "tool",
     "refusal": "refused",
+    "pause_turn": "other",  # the provider's own tools would go on if they were asked to
+    "compaction": "other",
 }
 
 

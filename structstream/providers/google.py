@@ -50,12 +50,17 @@ __all__ = ["Google", "GoogleDecoder"]
 
 T = TypeVar("T")
 
-# ai.google.dev/api/generate-content, FinishReason, and BlockReason of a prompt; all others are `other`.
+# ai.google.dev/api/generate-content, FinishReason; a new one is `other` as well.
+_OTHER = (
+    *("OTHER", "MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS"),
+    *("MISSING_THOUGHT_SIGNATURE", "PUP_LIMITED_DISABLED", "IMAGE_OTHER", "NO_IMAGE"),
+)
 _FINISH: Mapping[str, FinishReason] = {
     "STOP": "stop",
     "MAX_TOKENS": "length",
     "CONTINUATION": "length",
     "SAFETY": "filtered",
+    "LANGUAGE": "filtered",
     "RECITATION": "filtered",
     "BLOCKLIST": "filtered",
     "PROHIBITED_CONTENT": "filtered",
@@ -65,6 +70,7 @@ _FINISH: Mapping[str, FinishReason] = {
     "IMAGE_RECITATION": "filtered",
     "MODEL_ARMOR": "filtered",
     "ESCALATION": "filtered",
+    **dict.fromkeys(_OTHER, "other"),
 }
 _UNSPECIFIED = frozenset({"FINISH_REASON_UNSPECIFIED", "BLOCK_REASON_UNSPECIFIED", "BLOCKED_REASON_UNSPECIFIED"})
 

@@ -94,7 +94,8 @@ def anthropic_blocks() -> set[str]:
 
 def anthropic_stops() -> set[str]:
     types = pytest.importorskip("anthropic.types", reason="the vendor's SDK is not installed")
-    return literals(types.StopReason) | literals(pytest.importorskip("anthropic.types.beta").BetaStopReason)
+    beta = pytest.importorskip("anthropic.types.beta")
+    return literals(types.StopReason) | literals(beta.BetaStopReason)
 
 
 def anthropic_errors() -> set[str]:

@@ -53,14 +53,13 @@ T = TypeVar("T")
 # ai.google.dev/api/generate-content, FinishReason; a new one is `other` as well.
 _OTHER = (
     *("OTHER", "MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS"),
-    *("MISSING_THOUGHT_SIGNATURE", "PUP_LIMITED_DISABLED", "IMAGE_OTHER", "NO_IMAGE"),
+    *("LANGUAGE", "MISSING_THOUGHT_SIGNATURE", "PUP_LIMITED_DISABLED", "IMAGE_OTHER", "NO_IMAGE"),
 )
 _FINISH: Mapping[str, FinishReason] = {
     "STOP": "stop",
     "MAX_TOKENS": "length",
     "CONTINUATION": "length",
     "SAFETY": "filtered",
-    "LANGUAGE": "filtered",
     "RECITATION": "filtered",
     "BLOCKLIST": "filtered",
     "PROHIBITED_CONTENT": "filtered",

@@ -98,12 +98,10 @@ class StreamDecoder(Generic[T]):
         array: bool = False,
         continuation: Continuation | None = None,
     ) -> None:
-        bound = max_event_bytes or _MAX_EVENT_BYTES
-        self._sse = (
-            JSONArrayDecoder(max_event_bytes=bound)
-            if array
-            else SSEDecoder(max_line_bytes=bound, max_event_bytes=bound)
-        )
+        self._bound = bound = max_event_bytes or _MAX_EVENT_BYTES
+        self._sse: SSEDecoder | JSONArrayDecoder = SSEDecoder(max_line_bytes=bound, max_event_bytes=bound)
+        if array:
+            self.take_array()
         self._provider = provider
         self._answer: AnswerReader[T] = AnswerReader(
             response_model,
@@ -127,6 +125,10 @@ class StreamDecoder(Generic[T]):
     def done(self) -> bool:
         """Whether the outcome is decided and no further byte is needed: the caller may close the connection."""
         return self._ended
+
+    def take_array(self) -> None:
+        """Read the body as one JSON array from here on, where only its start has told what it is."""
+        self._sse = JSONArrayDecoder(max_event_bytes=self._bound)
 
     def feed(self, data: bytes) -> list[StreamingResponse[T]]:
         """Read bytes of the body and return the steps that they make, none, one or more."""

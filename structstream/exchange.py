@@ -57,6 +57,7 @@ _logger = logging.getLogger("structstream")
 
 _MAX_ERROR_BODY = 64 << 10  # bytes of an answer that is no stream: enough for its sentence
 _MAX_WHOLE_BODY = 64 << 20  # bytes of an answer that was not asked to stream
+_SAYING_WHY = 5.0  # seconds for the body of an answer that is no stream, which says why
 _CLOSING = 1.0  # seconds that closing a connection may take
 _DRAINING = 0.05  # seconds that the end of a body may take after the dialect's own mark of the end
 _DRAINED_READS = 4
@@ -221,11 +222,16 @@ class Exchange(Generic[T]):
                 if self._tell is not None:
                     self._tell(FirstToken(self._number, self._route.spec.name, self._route.model, self._first_byte))
             sign = head.feed(data)
+            if sign == b"[" and self._route.provider.takes_arrays:
+                self._decoder.take_array()
+                return data[data.index(sign) :]
             if sign and sign in b"{[<":
                 raise await self._refused(body, data)
             if sign or not data:
                 return data
             self._decoder.feed(data)  # comments that keep the connection alive: they are no answer yet
+            if self._decoder.done:  # an endless one has passed its bound
+                return b""
 
     def _deadline(self) -> float:
         self._asked = now = self._clock.now()
@@ -233,29 +239,32 @@ class Exchange(Generic[T]):
         return min(at, self._total_at)
 
     async def _whole(self, body: AsyncIterator[bytes]) -> bytes:
-        whole = await self._collect(body, b"", _MAX_WHOLE_BODY)
-        if len(whole) > _MAX_WHOLE_BODY:
+        collected = bytearray()
+        await self._collect(body, collected, _MAX_WHOLE_BODY)
+        if len(collected) > _MAX_WHOLE_BODY:
             name = self._route.spec.name
             raise UnexpectedResponseError(f"the answer is longer than {_MAX_WHOLE_BODY} bytes", provider=name)
+        whole = bytes(collected)
         if not whole.lstrip().startswith((b"{", b"[")):
             raise self._error(whole)
         return whole
 
     async def _refused(self, body: AsyncIterator[bytes], start: bytes) -> ProviderError:
-        """Read what came instead of an event stream, as far as it comes, and return what it means."""
-        with suppress(DeadlinePassed, StructStreamError):
-            start = await self._collect(body, start, _MAX_ERROR_BODY)
-        return self._error(start)
-
-    async def _collect(self, body: AsyncIterator[bytes], start: bytes, most: int) -> bytes:
+        """Read what came instead of an event stream, as far and as long as is wanted, and return what it means."""
+        self._first_at = min(self._first_at, self._clock.now() + _SAYING_WHY)
         collected = bytearray(start)
+        with suppress(DeadlinePassed, StructStreamError):
+            await self._collect(body, collected, _MAX_ERROR_BODY)
+        return self._error(bytes(collected))
+
+    async def _collect(self, body: AsyncIterator[bytes], collected: bytearray, most: int) -> None:
+        """Add to `collected` what comes, until the body ends or there is more than `most`."""
         while len(collected) <= most:
             with self._watchdog.until(self._first_at):
                 data = await anext(body, b"")
             if not data:
                 break
             collected += data
-        return bytes(collected)
 
     def _error(self, body: bytes) -> ProviderError:
         answer = self._answer

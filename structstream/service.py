@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from .adopted import adopted, is_instructor
 from .clock import SystemClock, epoch
 from .errors import ConfigurationError
+from .httpclient import check_http2
 from .jsonsink import JSONLimits
 from .layers import Shared
 from .policies import Policies
@@ -60,8 +61,12 @@ class StructuredLLMService:
         policies: what is done when things go wrong; None for the defaults. A request may bring its own.
         observers: hear every fact of every stream; see `structstream.facts`.
         clock: what measures time; None for the machine's.
+        http2: speak HTTP/2 over the connections that are built here, with servers that do; several streams then share
+            one connection, and each costs more to read. False and None: HTTP/1.1. A client that is given brings its
+            own HTTP.
 
     Raises:
+        MissingDependencyError: `http2`, and h2 is not installed.
         ConfigurationError: an argument cannot work, such as a blocking `OpenAI` client.
 
     Example::
@@ -84,6 +89,7 @@ class StructuredLLMService:
         observers: Sequence[Observer] = (),
         wrap_transport: Callable[[Transport], Transport] | None = None,
         clock: Clock | None = None,
+        http2: bool | None = None,
     ) -> None:
         _check_providers(providers)
         _check_keys(api_keys)
@@ -91,6 +97,7 @@ class StructuredLLMService:
         _check_policies(policies, observers)
         if not callable(wrap_transport or _as_it_is):
             raise ConfigurationError(f"wrap_transport must be callable or None, not {type(wrap_transport).__name__}")
+        self._http2 = check_http2(http2)
         self._limits = limits
         self._max_event_bytes = max_event_bytes
         self._clock: Clock = clock or SystemClock()
@@ -178,6 +185,7 @@ class StructuredLLMService:
                 api_key=api_key,
                 key_header=None if spec.auth == "bearer" else spec.auth,
                 clock=self._clock,
+                http2=self._http2,
             )
             return self._wrap(transport)
 

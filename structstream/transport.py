@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import ssl
 import sys
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 
 from .clock import SystemClock
 from .errors import ConfigurationError, ConnectionFailedError, StreamTimeoutError, StructStreamError, scrub
+from .httpclient import KEEPALIVE, build_http_client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
@@ -131,19 +134,23 @@ class SDKTransport:
         api_key: str,
         key_header: str | None = None,
         clock: Clock | None = None,
+        http2: bool = False,
+        keepalive: float = KEEPALIVE,
     ) -> SDKTransport:
-        """Build the client as well: on the aiohttp transport, with no limit on connections."""
-        import httpx2
-        from openai import AsyncOpenAI, DefaultAioHttpClient
+        """Build the client as well; see `build_http_client` for the last two.
 
-        # 0 is aiohttp's word for no limit; None would leave its own default of 100 in place.
-        limits = httpx2.Limits(max_connections=0, max_keepalive_connections=100, keepalive_expiry=30.0)
+        Raises:
+            MissingDependencyError: `http2`, and h2 is not installed.
+            ConfigurationError: a variable of the environment names a proxy or certificates that cannot be used.
+        """
+        from openai import AsyncOpenAI
+
         client = AsyncOpenAI(
             api_key=api_key,
             base_url=base_url,
             max_retries=0,
             default_headers={key_header: api_key} if key_header else None,
-            http_client=DefaultAioHttpClient(limits=limits),
+            http_client=build_http_client(http2=http2, keepalive=keepalive),
         )
         if provider not in (
             "openai",
@@ -160,8 +167,11 @@ class SDKTransport:
         # The SDK knows one way to send a key: where the provider wants another, it must not send that one too.
         unsaid = {"Authorization": Omit()} if self._key_header else {}
         began = self._clock.now()
+        _hook(self._client)
         # Our deadlines bound the call: of the HTTP client's own only those that end with the connection are set.
         timeout = httpx2.Timeout(None, connect=connect_timeout, pool=connect_timeout)
+        refusal = _Refusal()
+        token = _REFUSAL.set(refusal)
         try:
             response = await self._client.post(
                 request.path,
@@ -179,12 +189,18 @@ class SDKTransport:
                 },
             )
         except APIStatusError as error:
+            refused = refusal.handed_over()
+            if refused is not None:
+                return _SDKAnswer(refused, self)
             return _WholeAnswer(error.response)
         except _foreign() as error:
             elapsed = self._clock.now() - began
             self._fail(error, self._unsent(error, connect_timeout, elapsed))
         except (TypeError, ValueError) as error:  # what the JSON encoder and the header encoder raise
             self._fail(error, ConfigurationError(f"the request cannot be written as HTTP: {self._sentence(error)}"))
+        finally:
+            _REFUSAL.reset(token)
+            await refusal.aclose()
         return _SDKAnswer(response, self)
 
     async def aclose(self) -> None:
@@ -227,7 +243,16 @@ class SDKTransport:
         if connect_timeout is not None and any(isinstance(link, TimeoutError) for link in chain):
             return StreamTimeoutError("connect", configured=connect_timeout, elapsed=elapsed)
         where = f"{self._client.base_url.scheme}://{self._client.base_url.netloc.decode()}"
-        return ConnectionFailedError(f"no answer from {where}: {self._sentence(error)}", provider=self._provider)
+        why = self._sentence(error)
+        failed = ConnectionFailedError(f"no answer from {where}: {why}", provider=self._provider)
+        if any(isinstance(link, ssl.SSLCertVerificationError) for link in chain):
+            failed = ConnectionFailedError(
+                f"the certificate of {where} is not trusted: {why}; where it is signed by an authority of your own, "
+                "name the file of its certificate in SSL_CERT_FILE",
+                provider=self._provider,
+            )
+            failed.retryable = False  # the same certificate is shown again
+        return failed
 
     def _fail(self, error: Exception, ours: StructStreamError) -> NoReturn:
         raise ours from (error if self._is_clean(error) else None)
@@ -281,8 +306,52 @@ class _SDKAnswer:
             await self._response.aclose()
 
 
+class _Refusal:
+    """Holds the body of an error's answer back from the SDK, which would read it whole, however long it is."""
+
+    def __init__(self) -> None:
+        self._response: httpx2.Response | None = None  # as it came, without a byte of its body read
+
+    async def take(self, response: httpx2.Response) -> None:
+        """Take the body out of `response`."""
+        await self.aclose()  # that of an earlier try of the SDK's own
+        kind, status, headers = type(response), response.status_code, response.headers
+        self._response = kind(status, headers=headers, stream=response.stream, request=response.request)
+        response.stream = kind(status).stream  # nothing
+
+    def handed_over(self) -> httpx2.Response | None:
+        """Return the response, which is then another's to close; None if none was taken."""
+        response, self._response = self._response, None
+        return response
+
+    async def aclose(self) -> None:
+        response = self.handed_over()
+        if response is not None:
+            with contextlib.suppress(*_foreign()):
+                await response.aclose()
+
+
+_REFUSAL: ContextVar[_Refusal | None] = ContextVar("structstream_refusal", default=None)
+
+
+async def _hold_back(response: httpx2.Response) -> None:
+    """The hook: does nothing for calls that are not ours, nor where a hook before it has read the body."""
+    refusal = _REFUSAL.get()
+    if refusal is not None and not (response.is_success or response.is_closed or response.is_stream_consumed):
+        await refusal.take(response)
+
+
+def _hook(client: AsyncOpenAI) -> None:
+    """Make `_hold_back` the last of the hooks that the client's HTTP client calls with an answer."""
+    http_client = getattr(client, "_client", None)  # the one name of the SDK that is not public; without it: whole
+    hooks = getattr(http_client, "event_hooks", None)
+    if http_client is not None and hooks is not None and hooks["response"][-1:] != [_hold_back]:
+        others = [hook for hook in hooks["response"] if hook is not _hold_back]
+        http_client.event_hooks = {**hooks, "response": [*others, _hold_back]}
+
+
 class _WholeAnswer:
-    """An answer whose body the SDK has read already, as it does for every error status."""
+    """An answer with an error status whose body a hook of the client has read already."""
 
     def __init__(self, response: httpx2.Response) -> None:
         self.status = response.status_code

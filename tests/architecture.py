@@ -60,7 +60,7 @@ _PARTS = {
     "providers.google": "providers.google_request",
     "providers.openai_responses": "providers.openai_items",
 }
-_EDGE = ("transport", "clock")
+_EDGE = ("transport", "httpclient", "http2", "clock")
 _SERVICE = ("service", "run", "layers", "continuing", "stream", "sync", "exchange", "ledger", "pool", "adopted")
 _POLICIES = ("resilience", "guardrails", "instrumentation")
 # The attempts are one policy in several files: the others are its pure parts and belong to it alone.
@@ -89,7 +89,6 @@ FLOORS: Sequence[Floor] = (
     Floor("decoder", ("parse",), (*_WORDS, *_CORE, "answer"), _JSON),
     Floor("decoder", ("decoder",), (*_WORDS, *_CORE, "answer", "providers.base"), _JSON),
     Floor("edge", ("clock",), _WORDS, never=_EFFECTS - {"asyncio", "time"}),
-    Floor("edge", ("transport",), (*_WORDS, "clock"), _HTTP, never=_NOW),
     Floor(
         "policies",
         ("resilience.attempts",),
@@ -97,6 +96,9 @@ FLOORS: Sequence[Floor] = (
         _JSON | _OPTIONAL,
         _NOW,
     ),
+    Floor("edge", ("http2",), (*_WORDS,), _HTTP | {"httpcore2"}, never=_NOW),
+    Floor("edge", ("httpclient",), (*_WORDS, "http2"), _HTTP, never=_NOW),
+    Floor("edge", ("transport",), (*_WORDS, "clock", "httpclient"), _HTTP, never=_NOW),
     *(
         Floor(
             "policies",

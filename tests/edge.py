@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from openai import AsyncAzureOpenAI, AsyncOpenAI, DefaultAioHttpClient
 from pydantic import BaseModel
 
+from structstream.policies import Policies
 from structstream.request import StreamingStructuredRequest
 from structstream.service import StructuredLLMService
 from structstream.testing import SimulatedProvider
@@ -18,9 +19,13 @@ if TYPE_CHECKING:
     from structstream.clock import Clock
     from structstream.response import StreamingResponse
 
-__all__ = ["CLIENTS", "KEY", "PROFILE", "Profile", "aiohttp_client", "request_for", "serving", "steps_of"]
+__all__ = ["BARE", "CLIENTS", "KEY", "PROFILE", "Profile", "aiohttp_client", "request_for", "serving", "steps_of"]
 
 KEY = "sk-planted-0123456789abcdefghij"
+
+
+BARE = Policies(retry=None, breaker=None, concurrency=None, pause=None, fallback=None)
+"""No policy at all: each stream is one attempt."""
 
 
 class Profile(BaseModel):
@@ -64,6 +69,7 @@ CLIENTS: list[Callable[[str], AsyncOpenAI]] = [aiohttp_client, httpx2_client, az
 @asynccontextmanager
 async def serving(
     *,
+    policies: Policies = BARE,
     make_client: Callable[[str], AsyncOpenAI] = aiohttp_client,
     clock: Clock | None = None,
     **provider: Any,  # Any: whatever a SimulatedProvider takes
@@ -73,7 +79,7 @@ async def serving(
     async with (
         SimulatedProvider(**provider) as simulated,
         make_client(simulated.base_url) as client,
-        StructuredLLMService(client, clock=clock) as service,
+        StructuredLLMService(client, clock=clock, policies=policies) as service,
     ):
         yield service, simulated
 

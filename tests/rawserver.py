@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator, Awaitable, Callable
 
 __all__ = ["EVENT_STREAM", "RawServer", "http_head", "raw_server"]
@@ -23,15 +24,17 @@ class RawServer:
         port: on 127.0.0.1.
         requests: head and body of each request, as they came.
         left: set once a peer has closed its connection.
+        scheme: ``http``, or ``https`` of a server with TLS.
     """
 
     port: int = 0
+    scheme: str = "http"
     requests: list[bytes] = field(default_factory=list)
     left: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
+        return f"{self.scheme}://127.0.0.1:{self.port}/v1"
 
 
 def http_head(status: str = "200 OK", headers: dict[str, str] | None = None, length: int | None = None) -> bytes:
@@ -42,9 +45,11 @@ def http_head(status: str = "200 OK", headers: dict[str, str] | None = None, len
 
 
 @asynccontextmanager
-async def raw_server(answer: Callable[[asyncio.StreamWriter], Awaitable[None]]) -> AsyncIterator[RawServer]:
+async def raw_server(
+    answer: Callable[[asyncio.StreamWriter], Awaitable[None]], tls: ssl.SSLContext | None = None
+) -> AsyncIterator[RawServer]:
     """Run a server whose every connection reads one request and then does `answer`."""
-    seen = RawServer()
+    seen = RawServer(scheme="http" if tls is None else "https")
     handlers: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -53,8 +58,8 @@ async def raw_server(answer: Callable[[asyncio.StreamWriter], Awaitable[None]]) 
             await answer(writer)
             if not writer.is_closing():
                 await _until_end(reader, seen.left)
-        except asyncio.IncompleteReadError:
-            seen.left.set()  # it connected and asked nothing
+        except (asyncio.IncompleteReadError, ConnectionError):
+            seen.left.set()  # it connected and asked nothing, or left within the answer
         finally:
             writer.close()
             with suppress(OSError):
@@ -65,7 +70,7 @@ async def raw_server(answer: Callable[[asyncio.StreamWriter], Awaitable[None]]) 
         handlers.add(task)
         task.add_done_callback(handlers.discard)
 
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=tls)
     seen.port = server.sockets[0].getsockname()[1]
     try:
         yield seen

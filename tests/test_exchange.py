@@ -8,13 +8,16 @@ import itertools
 import logging
 import re
 import resource
+import tracemalloc
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from structstream import errors
 from structstream.exchange import Head
-from structstream.request import Timeouts
+from structstream.request import HTTPRequest, Timeouts
 from structstream.response import OutcomeKind, StreamingResponse
 from structstream.service import StructuredLLMService
 from structstream.testing import (
@@ -43,7 +46,7 @@ from structstream.testing import (
     two_tool_calls,
     unknown_events,
 )
-from structstream.transport import SDKTransport
+from structstream.transport import HTTPAnswer, SDKTransport
 from tests.edge import CLIENTS, KEY, PROFILE, Profile, request_for, serving, steps_of
 from tests.rawserver import EVENT_STREAM, http_head, raw_server
 
@@ -218,6 +221,109 @@ async def test_a_gzip_bomb_is_stopped_at_the_bound_of_a_line() -> None:
         assert outcome is not None
         assert isinstance(outcome.error, errors.SSEError)
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 90_000  # KB; the whole is 100 MB
+
+
+_MUCH = 100 << 20
+BOMBS = {
+    "zeros": (b"\0", errors.SSEError),
+    "spaces": (b" ", errors.SSEError),
+    "json": (b'{"error": {"message": "', errors.UnexpectedResponseError),
+    "page": (b"<html>", errors.UnexpectedResponseError),
+}
+
+
+@pytest.mark.parametrize("code", ["200 OK", "500 Internal Server Error"])
+@pytest.mark.parametrize("streaming", [True, False], ids=["streamed", "whole"])
+@pytest.mark.parametrize("kind", BOMBS)
+async def test_of_a_gzip_bomb_as_much_is_unpacked_as_is_kept(code: str, streaming: bool, kind: str) -> None:
+    start, as_stream = BOMBS[kind]
+    bomb = gzip.compress(start + start[-1:] * _MUCH, compresslevel=1)
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(http_head(code, headers, length=len(bomb) + 1) + bomb)
+
+    async with raw_server(answer) as server, CLIENTS[0](server.base_url) as client:
+        service = StructuredLLMService(client)
+        with peak_of_memory() as peak:
+            outcome = last(await steps_of(service, request_for(enable_streaming=streaming))).outcome
+        assert outcome is not None
+        assert outcome.kind is OutcomeKind.PROVIDER_ERROR
+        as_answer = as_stream if streaming else errors.UnexpectedResponseError
+        assert type(outcome.error) is (errors.ServerError if code[0] == "5" else as_answer)
+        most = 6 if code[0] == "5" else 24 if streaming else 160  # MiB; 64 are taken of a whole answer
+        assert peak[0] < most << 20
+        await asyncio.wait_for(server.left.wait(), 1)
+
+
+@contextmanager
+def peak_of_memory() -> Iterator[list[int]]:
+    """Yield a list that holds, at the end, how many bytes were allocated at most."""
+    peak: list[int] = []
+    tracemalloc.start()
+    try:
+        yield peak
+        peak.append(tracemalloc.get_traced_memory()[1])
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("make_client", CLIENTS, ids=lambda make: make.__name__)
+async def test_an_endless_error_body_is_left_where_its_sentence_is_known(make_client: Any) -> None:
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(http_head("429 Too Many Requests", {"retry-after": "7"}) + b"too many ")
+        while True:
+            writer.write(b"requests " * 4096)
+            await writer.drain()
+
+    async with raw_server(answer) as server, make_client(server.base_url) as client:
+        service = StructuredLLMService(client)
+        await steps_of(service, request_for())  # imports and pools are no part of what is measured
+        server.left.clear()
+        with peak_of_memory() as peak:
+            outcome = last(await steps_of(service, request_for())).outcome
+        assert outcome is not None
+        assert isinstance(outcome.error, errors.RateLimitedError)
+        assert (outcome.error.retry_after, "too many requests" in str(outcome.error)) == (7, True)
+        assert peak[0] < 2 << 20
+        await asyncio.wait_for(server.left.wait(), 1)
+
+
+class Halting:
+    """A transport whose answer says half of why it is an error, and then nothing, or breaks."""
+
+    status = 400
+    headers: Mapping[str, str] = {}
+
+    def __init__(self, *, breaks: bool) -> None:
+        self.waits = asyncio.Event()
+        self._breaks = breaks
+
+    async def stream(self, request: HTTPRequest, *, connect_timeout: float | None = None) -> HTTPAnswer:
+        return self
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b'{"error": {"message": "the schema is wrong"}}'
+        if self._breaks:
+            raise errors.ConnectionFailedError("the connection broke", provider="any")
+        self.waits.set()
+        await asyncio.Event().wait()
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.mark.parametrize("breaks", [True, False])
+async def test_an_error_body_that_does_not_end_says_what_it_said(breaks: bool) -> None:
+    clock, transport = FakeClock(), Halting(breaks=breaks)
+    reading = asyncio.create_task(steps_of(StructuredLLMService(transport, clock=clock), request_for()))
+    if not breaks:
+        await transport.waits.wait()
+        await clock.advance(5)
+    outcome = last(await reading).outcome
+    assert outcome is not None
+    assert isinstance(outcome.error, errors.BadRequestError)
+    assert outcome.error.message == "the schema is wrong"
 
 
 async def test_no_connection_at_all_is_a_provider_error() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -196,4 +197,9 @@ def test_the_call() -> None:
     assert whole.path == "/v1beta/models/gemini-2.5-flash:generateContent"
     assert whole.headers["accept"] == "application/json"
     assert streamed.body == whole.body
-    assert path_of("tunedModels/a b?", stream=False) == "/v1beta/tunedModels/a%20b%3F:generateContent"
+    row = replace(ROUTES["google"], name="relay", asks_for_events=False)
+    request = StreamingStructuredRequest(response_model=Trip, model="relay/gemini-x", prompt="Where to?")
+    relayed = route(request.model, {"relay": row}).encode(request)
+    assert relayed.path == "/v1beta/models/gemini-x:streamGenerateContent"
+    assert relayed.headers["accept"] == "application/json"
+    assert path_of("tunedModels/a b?", stream=False, events=False) == "/v1beta/tunedModels/a%20b%3F:generateContent"

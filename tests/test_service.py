@@ -6,7 +6,7 @@ import asyncio
 import gc
 import logging
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import httpx2
@@ -21,9 +21,10 @@ from structstream.providers import ROUTES, ProviderSpec
 from structstream.request import HTTPRequest, StreamingStructuredRequest, Timeouts
 from structstream.response import OutcomeKind
 from structstream.service import StructuredLLMService
-from structstream.testing import SimulatedProvider, status
+from structstream.testing import Script, SimulatedProvider, status
 from structstream.transport import SDKTransport
 from tests.edge import CLIENTS, KEY, PROFILE, Profile, aiohttp_client, request_for, serving, steps_of
+from tests.rawserver import http_head, raw_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -416,3 +417,54 @@ async def test_a_bound_of_the_service_is_held(bounds: dict[str, Any], bound: str
             steps = [step async for step in service.route_structured_streaming(request)]
     assert steps[-1].error is not None
     assert bound in steps[-1].error
+
+
+# Gemini's array
+
+
+def as_array_of(provider: SimulatedProvider, *, events: bool) -> StructuredLLMService:
+    base_url = provider.base_url.removesuffix("/v1")
+    row = replace(ROUTES["google"], name="relay", base_url=base_url, base_url_env="", asks_for_events=events)
+    return StructuredLLMService(providers={"relay": row}, api_keys={"relay": KEY})
+
+
+@pytest.mark.parametrize("mode", ["native", "tool", "prompted"])
+@pytest.mark.parametrize("events_per_write", [1, 3])
+async def test_a_stream_that_is_one_json_array_shows_what_events_show(mode: str, events_per_write: int) -> None:
+    script = Script(delta_size=5, events_per_write=events_per_write)
+    async with SimulatedProvider(document=PROFILE, script=script) as provider:
+        shown = []
+        for events in (True, False):
+            async with as_array_of(provider, events=events) as service:
+                steps = await steps_of(service, request_for(model="relay/gemini-2.5-flash", mode=mode, cadence="delta"))
+                shown.append([repr(step.partial_result) for step in steps])
+                assert steps[-1].outcome is not None
+                assert steps[-1].outcome.kind is OutcomeKind.COMPLETE
+        assert shown[0] == shown[1]
+        asked = [(record.query, record.headers["accept"]) for record in provider.requests]
+        assert asked == [("alt=sse", "text/event-stream"), ("", "application/json")]
+        assert provider.disconnects == 0
+
+
+async def test_an_array_is_an_error_or_cut_as_a_stream_is() -> None:
+    part = '[{"candidates": [{"content": {"parts": [{"text": "{\\"name\\": \\"Ad"}]}}]}'
+    bodies = {
+        '[{"error": {"code": 429, "message": "slow down"}}]': OutcomeKind.PROVIDER_ERROR,
+        part: OutcomeKind.INCOMPLETE,
+        part + ', {"error": {"code": 503, "message": "busy", "status": "UNAVAILABLE"}}]': OutcomeKind.PROVIDER_ERROR,
+        part + ', {"promptFeedback": {"blockReason": "SAFETY"}}]': OutcomeKind.FILTERED,
+        "[]": OutcomeKind.INCOMPLETE,
+        "[1]": OutcomeKind.PROVIDER_ERROR,
+    }
+    for body, kind in bodies.items():
+
+        async def answer(writer: asyncio.StreamWriter, body: str = body) -> None:
+            data = b"\xef\xbb\xbf \r\n" + body.encode()
+            writer.write(http_head(headers={"content-type": "application/json"}, length=len(data)) + data)
+
+        async with raw_server(answer) as server:
+            row = replace(ROUTES["google"], name="relay", base_url=server.base_url, base_url_env="")
+            async with StructuredLLMService(providers={"relay": row}, api_keys={"relay": KEY}) as service:
+                outcome = (await steps_of(service, request_for(model="relay/gemini-2.5-flash")))[-1].outcome
+                assert outcome is not None
+                assert (outcome.kind, body) == (kind, body)

@@ -13,9 +13,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx
 import httpx2
 import pytest
-from openai import AsyncAzureOpenAI, AsyncOpenAI, DefaultAioHttpClient, OpenAI
+from openai import AsyncAzureOpenAI, AsyncOpenAI, DefaultAioHttpClient, OpenAI, RateLimitError
 
 from structstream.clock import SystemClock
 from structstream.errors import ConfigurationError, ConnectionFailedError, StreamTimeoutError
@@ -148,6 +149,73 @@ async def test_an_error_status_is_an_answer_and_no_exception(make_client: Client
         await answer.aclose()
 
 
+def older_client(base_url: str) -> AsyncOpenAI:
+    """One on the HTTP library that the SDK was on before."""
+    return AsyncOpenAI(api_key=KEY, base_url=base_url, http_client=httpx.AsyncClient())  # type: ignore[arg-type]  # taken
+
+
+@pytest.mark.parametrize("make_client", [*CLIENTS, older_client], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("code", ["500 Internal Server Error", "404 Not Found", "307 Temporary Redirect"])
+async def test_an_endless_error_body_is_read_as_far_as_one_likes(make_client: Client, code: str) -> None:
+    sent = 0
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        writer.write(http_head(code, {"content-type": "text/plain"}))
+        while True:
+            writer.write(bytes(65536))
+            await writer.drain()
+            sent += 65536
+
+    async with talking(make_client, answer) as (transport, server):
+        refused = await transport.stream(REQUEST)
+        body = aiter(refused)
+        assert (refused.status, set(await anext(body))) == (int(code[:3]), {0})
+        await refused.aclose()
+        await asyncio.wait_for(server.left.wait(), 1)
+    assert sent < 32 << 20  # what sockets and their buffers hold of it
+
+
+@every_client
+async def test_the_bodies_of_errors_are_held_back_from_our_own_calls_only(make_client: Client) -> None:
+    text = b'{"error": {"message": "slow down"}}'
+    seen: list[bytes] = []
+
+    async def peek(response: httpx2.Response) -> None:
+        seen.append(await response.aread())
+
+    async with talking(make_client, says(http_head("429 Too Many Requests"), text)) as (ours, _):
+        client = ours._client
+        assert await read(ours) == text
+        with pytest.raises(RateLimitError, match="slow down"):  # the caller's own call on the same client
+            await client.with_options(max_retries=0).embeddings.create(model="m", input="a")
+        client._client.event_hooks["response"].append(peek)  # one that comes after ours
+        assert await read(ours) == text
+        assert seen == [text]
+        assert len(client._client.event_hooks["response"]) == 2
+
+
+async def test_the_body_of_an_earlier_try_of_the_sdks_own_is_closed() -> None:
+    """As where a token that has expired is fetched anew."""
+    bodies: list[bytes] = []
+
+    class Twice(AsyncOpenAI):
+        async def _send_request(self, request: httpx2.Request, **how: Any) -> httpx2.Response:  # Any: as the SDK's
+            await super()._send_request(request, **how)
+            return await super()._send_request(request, **how)
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        bodies.append(b"%d" % len(bodies))
+        writer.write(http_head("401 Unauthorized", length=None) + bodies[-1])
+        await writer.drain()
+        if len(bodies) == 2:
+            writer.close()
+
+    async with raw_server(answer) as server, Twice(api_key=KEY, base_url=server.base_url) as client:
+        assert await read(SDKTransport(client)) == b"1"
+        await asyncio.wait_for(server.left.wait(), 1)  # the first connection, which said no end
+
+
 @every_client
 async def test_a_body_that_breaks_is_a_failed_connection(make_client: Client) -> None:
     async with talking(make_client, says(http_head(length=999), BODY, reset=True)) as (transport, _):
@@ -247,11 +315,12 @@ async def test_a_gzip_bomb_arrives_in_pieces() -> None:
         await answer.aclose()
 
 
-async def test_a_body_that_a_hook_of_the_client_has_read_is_still_there() -> None:
+@pytest.mark.parametrize("code", ["200 OK", "503 Service Unavailable"])
+async def test_a_body_that_a_hook_of_the_client_has_read_is_still_there(code: str) -> None:
     async def peek(response: httpx2.Response) -> None:
         await response.aread()
 
-    async with raw_server(says(http_head(length=len(BODY)), BODY)) as server:
+    async with raw_server(says(http_head(code, length=len(BODY)), BODY)) as server:
         http_client = httpx2.AsyncClient(event_hooks={"response": [peek]})
         async with AsyncOpenAI(api_key=KEY, base_url=server.base_url, http_client=http_client) as client:
             assert await read(SDKTransport(client)) == BODY

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from structstream.errors import ProtocolError
 from structstream.events import (
@@ -57,6 +57,8 @@ _FINISH: Mapping[str, FinishReason] = {
     "model_context_window_exceeded": "length",
     "tool_use": "tool",
     "refusal": "refused",
+    "pause_turn": "other",  # the provider's own tools would go on if they were asked to
+    "compaction": "other",
 }
 
 
@@ -74,6 +76,8 @@ class Anthropic:
     """
 
     __slots__ = ("spec",)
+
+    takes_arrays: ClassVar[bool] = False
 
     def __init__(self, spec: ProviderSpec) -> None:
         self.spec = spec

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
 
 from jiter import from_json
 
@@ -94,6 +94,8 @@ class ProviderSpec:
         seed_field: how the seed is called.
         thinking: how a thinking budget is said; None where it takes none.
         stream_usage: it wants ``stream_options`` to report the usage of a stream.
+        asks_for_events: a stream is asked for as events where the dialect has another form besides; False for a relay
+            that does not know how, such as one that drops the query of a path. Either form is read.
         headers: what its calls carry beside the key.
     """
 
@@ -116,6 +118,7 @@ class ProviderSpec:
     seed_field: str = "seed"
     thinking: ThinkingForm | None = None
     stream_usage: bool = True
+    asks_for_events: bool = True
     headers: Sequence[tuple[str, str]] = ()
 
     def modes_for(self, model: str) -> Sequence[ConcreteMode]:
@@ -140,7 +143,13 @@ class ProviderDecoder(Protocol):
 
 
 class Provider(Protocol):
-    """One provider in its dialect."""
+    """One provider in its dialect.
+
+    Attributes:
+        takes_arrays: whether a stream of the dialect may come as one JSON array, an event an element.
+    """
+
+    takes_arrays: ClassVar[bool]
 
     @property
     def spec(self) -> ProviderSpec:

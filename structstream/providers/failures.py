@@ -80,7 +80,12 @@ _BY_CODE: Mapping[str, type[ProviderError]] = {
     "internal_server_error": ServerError,
     "api_error": ServerError,
     "timeout_error": ServerError,
+    "vector_store_timeout": ServerError,
+    "not_found": NotFoundError,
 }
+
+# Inside a stream the word has to do for a status of 400: OpenAI's and Anthropic's, and Google's (google.aip.dev/193).
+_AS_400 = frozenset({"invalid_request_error", "invalid_argument", "failed_precondition", "out_of_range"})
 
 _BY_STATUS: Mapping[int, type[ProviderError]] = {
     401: AuthenticationError,
@@ -197,8 +202,8 @@ def _class(facts: _Facts, status: int | None) -> type[ProviderError]:
         return OverloadedError  # its code says no more than that it is the server's fault
     if by_code is not None:
         return by_code
-    if status is None and "invalid_request_error" in names:
-        status = 400  # inside a stream the word has to do for it
+    if status is None and not _AS_400.isdisjoint(names):
+        status = 400
     if status is None or status < 400:
         return ServerError
     kind = _BY_STATUS.get(status) or (ServerError if status >= 500 else BadRequestError)

@@ -9,7 +9,7 @@ What is no part of the answer (citations, code that the provider ran, safety rat
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from jiter import from_json
 
@@ -50,7 +50,11 @@ __all__ = ["Google", "GoogleDecoder"]
 
 T = TypeVar("T")
 
-# ai.google.dev/api/generate-content, FinishReason, and BlockReason of a prompt; all others are `other`.
+# ai.google.dev/api/generate-content, FinishReason; a new one is `other` as well.
+_OTHER = (
+    *("OTHER", "MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS"),
+    *("LANGUAGE", "MISSING_THOUGHT_SIGNATURE", "PUP_LIMITED_DISABLED", "IMAGE_OTHER", "NO_IMAGE"),
+)
 _FINISH: Mapping[str, FinishReason] = {
     "STOP": "stop",
     "MAX_TOKENS": "length",
@@ -65,6 +69,7 @@ _FINISH: Mapping[str, FinishReason] = {
     "IMAGE_RECITATION": "filtered",
     "MODEL_ARMOR": "filtered",
     "ESCALATION": "filtered",
+    **dict.fromkeys(_OTHER, "other"),
 }
 _UNSPECIFIED = frozenset({"FINISH_REASON_UNSPECIFIED", "BLOCK_REASON_UNSPECIFIED", "BLOCKED_REASON_UNSPECIFIED"})
 
@@ -93,6 +98,8 @@ class Google:
 
     __slots__ = ("spec",)
 
+    takes_arrays: ClassVar[bool] = True
+
     def __init__(self, spec: ProviderSpec) -> None:
         self.spec = spec
 
@@ -103,10 +110,11 @@ class Google:
         what is there.
         """
         request = with_thinking(request, self.spec)
-        accept = "text/event-stream" if request.enable_streaming else "application/json"
+        events = request.enable_streaming and self.spec.asks_for_events
+        accept = "text/event-stream" if events else "application/json"
         headers = {"content-type": "application/json", "accept": accept, **dict(self.spec.headers)}
         headers.update({name.lower(): value for name, value in request.headers.items()})
-        path = path_of(model, stream=request.enable_streaming)
+        path = path_of(model, stream=request.enable_streaming, events=events)
         return HTTPRequest("POST", path, headers, body_of(request, self.spec, mode))
 
     def decoder(self) -> GoogleDecoder:

@@ -32,14 +32,20 @@ _ROLES: Mapping[str, str] = {"assistant": "model", "model": "model"}
 _SYSTEM = ("system", "developer")
 
 
-def path_of(model: str, *, stream: bool) -> str:
+def path_of(model: str, *, stream: bool, events: bool) -> str:
     """Return the path of the call.
 
-    >>> path_of("gemini-2.5-flash", stream=True)
+    Args:
+        model: as the provider calls it.
+        stream: whether the answer is to come as it is written.
+        events: and that as events, instead of as one JSON array.
+
+    >>> path_of("gemini-2.5-flash", stream=True, events=True)
     '/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse'
     """
     resource = quote(model if "/" in model else f"models/{model}", safe="/")
-    return f"/v1beta/{resource}:" + ("streamGenerateContent?alt=sse" if stream else "generateContent")
+    method = "streamGenerateContent" if stream else "generateContent"
+    return f"/v1beta/{resource}:{method}" + ("?alt=sse" if events else "")
 
 
 def body_of(request: StreamingStructuredRequest[T], spec: ProviderSpec, mode: ConcreteMode) -> _Body:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from structstream.errors import ProtocolError
 from structstream.events import (
@@ -81,6 +81,8 @@ class OpenAIChat:
     """
 
     __slots__ = ("spec",)
+
+    takes_arrays: ClassVar[bool] = False
 
     def __init__(self, spec: ProviderSpec) -> None:
         self.spec = spec

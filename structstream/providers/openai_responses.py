@@ -15,7 +15,7 @@ Three rules, where the documentation leaves room:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from structstream.errors import ConfigurationError, ProtocolError
 from structstream.events import (
@@ -73,6 +73,8 @@ class OpenAIResponses:
     """
 
     __slots__ = ("spec",)
+
+    takes_arrays: ClassVar[bool] = False
 
     def __init__(self, spec: ProviderSpec) -> None:
         self.spec = spec

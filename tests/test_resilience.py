@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+
 import pytest
 
-from structstream.errors import UnavailableError
+from structstream.errors import StreamTimeoutError, UnavailableError
 from structstream.request import StreamingStructuredRequest
-from structstream.resilience import Call, Layer, Steps, ended, stack
+from structstream.resilience import Call, Layer, Steps, arrives, ended, stack
 from structstream.response import OutcomeKind
+from structstream.testing import FakeClock
 
 REQUEST = StreamingStructuredRequest(response_model=int, model="openai/gpt-4o", prompt="Legs of a cat?")
 
@@ -41,3 +45,50 @@ def test_a_call_that_was_not_made_ends_in_its_outcome() -> None:
     assert step.outcome is not None
     assert (step.outcome.kind, step.outcome.error, step.attempt) == (OutcomeKind.UNAVAILABLE, error, 2)
     assert error.outcome is step.outcome
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("comes_at", "came"), [(0.0, True), (2.0, True), (9.0, False)])
+async def test_what_is_waited_for_comes_in_time_or_not_and_no_timer_is_left(comes_at: float, came: bool) -> None:
+    clock = FakeClock()
+    waited = asyncio.get_running_loop().create_future()
+    if comes_at == 0:
+        waited.set_result(None)
+    else:
+        clock.call_at(clock.now() + comes_at, lambda: waited.set_result(None))
+    waiting = asyncio.create_task(arrives(waited, clock.sleep, 5))
+    if comes_at:
+        await clock.wait_for_sleepers(2)
+    await clock.advance(5)
+    assert await waiting is came
+    assert clock.sleepers == (0 if came else 1)  # what still comes is nobody's to cancel
+    assert not waited.cancelled()
+
+
+@pytest.mark.anyio
+async def test_a_wait_that_ends_in_an_error_or_a_cancellation_leaves_no_task() -> None:
+    async def late(seconds: float) -> None:
+        raise StreamTimeoutError("total", configured=1, elapsed=1)
+
+    waited = asyncio.get_running_loop().create_future()
+    with pytest.raises(StreamTimeoutError):
+        await arrives(waited, late, 5)
+    clock, before = FakeClock(), len(asyncio.all_tasks())
+    waiting = asyncio.create_task(arrives(waited, clock.sleep, 5))
+    await clock.wait_for_sleepers(1)
+    waiting.cancel()
+    with suppress(asyncio.CancelledError):
+        await waiting
+    assert waiting.cancelled()
+    assert (clock.sleepers, waited.done(), len(asyncio.all_tasks())) == (0, False, before)
+
+
+@pytest.mark.anyio
+async def test_what_came_counts_though_the_wait_ended_badly_at_the_same_moment() -> None:
+    waited = asyncio.get_running_loop().create_future()
+
+    async def late(seconds: float) -> None:
+        waited.set_result(None)
+        raise StreamTimeoutError("total", configured=1, elapsed=1)
+
+    assert await arrives(waited, late, 5)

@@ -85,6 +85,15 @@ def test_a_sum_of_others_does_not_take_the_place_of_the_best() -> None:
     assert (outcome.raw_text, outcome.wasted_tokens) == ("[1, 2", 3)
 
 
+def test_an_attempt_that_was_left_midway_counts_though_nobody_noted_it() -> None:
+    tally = Tally()
+    tally.note(REQUEST, an_outcome("[1", an_attempt(1, Usage(1, 5))))
+    tally.start_over()
+    outcome = tally.total(an_outcome("[1, 2", an_attempt(1), an_attempt(2, Usage(1, 4))))
+    assert [attempt.number for attempt in outcome.attempts] == [1, 2]
+    assert (outcome.usage, outcome.wasted_tokens, outcome.raw_text) == (Usage(2, 9), 5, "[1, 2")
+
+
 def test_a_lost_attempt_is_waste_even_where_the_answer_is_whole() -> None:
     tally = Tally()
     tally.lose(an_attempt(1), REQUEST, an_outcome("x" * 12))

@@ -171,8 +171,12 @@ class Tally:
     def total(self, outcome: Outcome[Any]) -> Outcome[Any]:
         """Return `outcome` with the attempts and tokens of all, and the best that was saved where it holds less itself.
 
-        Of a stream that a guardrail stopped nothing older is handed over: nobody has judged it.
+        An attempt of `outcome` that was not noted, as that of a call which was left midway, counts as it is. Of a
+        stream that a guardrail stopped nothing older is handed over: nobody has judged it.
         """
+        fresh = {attempt.number: attempt for attempt in outcome.attempts if attempt.number not in self._attempts}
+        self._attempts |= fresh
+        self._chain |= fresh.keys()
         best, chain = self.best, self._chain
         saved = outcome
         if (

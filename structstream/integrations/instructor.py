@@ -15,7 +15,6 @@ all else of them is their own. Nothing is patched.
 from __future__ import annotations
 
 import asyncio
-import copy
 import functools
 import re
 import weakref
@@ -245,8 +244,7 @@ class _Asked:
         own = self._hooks is self._client.hooks
         if own and self._client in _services:
             return _services[self._client]
-        client = self._client if own else copy.copy(self._client)
-        client.hooks = self._hooks
+        client = self._client if own else _with_hooks(self._client, self._hooks)
         try:
             service = StructuredLLMService(client)
         except ConfigurationError:
@@ -379,6 +377,17 @@ async def _items_async(steps: _AsyncSteps[Any]) -> AsyncGenerator[Any, None]:
                 yield item
             if step.is_complete:
                 step.result  # noqa: B018  # raises what went wrong
+
+
+def _with_hooks(client: Instructor, hooks: Hooks) -> Instructor:
+    return type(client)(
+        client=client.client,
+        create=client.create_fn,
+        mode=client.mode,
+        provider=client.provider,
+        hooks=hooks,
+        **client.kwargs,
+    )
 
 
 def _unwrapped(response_model: type[T]) -> type[T]:

@@ -1,0 +1,145 @@
+"""One stream from its request to its outcome: what is told of it, and how its policies meet a real provider."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from structstream.errors import ConfigurationError
+from structstream.facts import (
+    AttemptBegan,
+    AttemptEnded,
+    Fact,
+    FirstToken,
+    Replanned,
+    Stepped,
+    StreamBegan,
+    StreamEnded,
+)
+from structstream.policies import CachePolicy, Policies, RetryPolicy
+from structstream.providers import ROUTES, route
+from structstream.response import OutcomeKind
+from structstream.run import Run
+from structstream.service import StructuredLLMService
+from structstream.testing import SimulatedProvider, cut_at_byte, length, status
+from structstream.transport import SDKTransport
+from tests.edge import PROFILE, Profile, aiohttp_client, request_for
+
+if TYPE_CHECKING:
+    from structstream.facts import StreamInfo
+    from structstream.testing import Fault
+
+pytestmark = pytest.mark.anyio
+
+ADA = Profile.model_validate_json(PROFILE)
+AT_ONCE = Policies(retry=RetryPolicy(first_wait=0))
+
+
+class Listener:
+    """An observer that keeps what it hears."""
+
+    def __init__(self) -> None:
+        self.facts: list[Fact] = []
+        self.streams: set[int] = set()
+
+    def __call__(self, info: StreamInfo, fact: Fact) -> None:
+        self.streams.add(info.id)
+        self.facts.append(fact)
+
+    def kinds(self) -> list[type]:
+        """What was heard, steps in a row told once."""
+        found: list[type] = []
+        for fact in self.facts:
+            if not (isinstance(fact, Stepped) and found and found[-1] is Stepped):
+                found.append(type(fact))
+        return found
+
+
+async def run(*faults: Fault | None, policies: Policies = AT_ONCE, **request: Any) -> tuple[Any, Listener, int]:
+    """The outcome of a stream, what was heard of it, and how many requests the provider saw."""
+    listener = Listener()
+    async with (
+        SimulatedProvider(document=PROFILE, faults=list(faults)) as provider,
+        aiohttp_client(provider.base_url) as client,
+        StructuredLLMService(client, policies=policies, observers=[listener]) as service,
+        service.route_structured_streaming(request_for(**request)) as stream,
+    ):
+        async for _ in stream:
+            pass
+        return stream.outcome, listener, len(provider.requests)
+
+
+async def test_a_stream_is_told_from_its_begin_to_its_end() -> None:
+    outcome, listener, _ = await run()
+    assert listener.kinds() == [StreamBegan, AttemptBegan, FirstToken, Stepped, AttemptEnded, Stepped, StreamEnded]
+    assert len(listener.streams) == 1
+    last = listener.facts[-1]
+    assert isinstance(last, StreamEnded)
+    assert last.outcome is outcome
+
+
+async def test_what_fails_before_a_step_is_tried_again_unseen() -> None:
+    outcome, listener, requests = await run(status(503), None)
+    assert (outcome.kind, outcome.result, requests) == (OutcomeKind.COMPLETE, ADA, 2)
+    assert [attempt.number for attempt in outcome.attempts] == [1, 2]
+    assert Replanned in listener.kinds()
+    assert all(fact.response.begins is None for fact in listener.facts if isinstance(fact, Stepped))
+
+
+@pytest.mark.parametrize("fault", [length(40), cut_at_byte(2600)], ids=str)
+async def test_what_breaks_within_goes_on_from_where_it_stood(fault: Fault) -> None:
+    outcome, listener, requests = await run(fault, None)
+    assert (outcome.kind, outcome.result, requests) == (OutcomeKind.COMPLETE, ADA, 2)
+    begins = [fact.response.begins for fact in listener.facts if isinstance(fact, Stepped) and fact.response.begins]
+    assert [(begin.plan, bool(begin.path)) for begin in begins] == [("resume", begins[0].path != "")]
+    assert outcome.wasted_tokens == 0
+
+
+async def test_the_next_model_is_asked_when_one_has_failed_for_good() -> None:
+    outcome, _, requests = await run(status(401), None, fallback_models=["simulated/other"])
+    assert (outcome.kind, requests) == (OutcomeKind.COMPLETE, 2)
+    assert [attempt.model for attempt in outcome.attempts] == ["gpt-4o", "other"]
+
+
+async def test_an_answer_that_is_kept_is_given_again_without_a_request() -> None:
+    policies = Policies(cache=CachePolicy(path=":memory:"))
+    async with (
+        SimulatedProvider(document=PROFILE) as provider,
+        aiohttp_client(provider.base_url) as client,
+        StructuredLLMService(client, policies=policies) as service,
+    ):
+        assert await service.route_structured(request_for()) == ADA
+        async with service.route_structured_streaming(request_for()) as stream:
+            steps = [step async for step in stream]
+    assert len(provider.requests) == 1
+    assert len(steps) > 1
+    assert steps[-1].result == ADA
+    assert stream.outcome is not None
+    assert [attempt.provider for attempt in stream.outcome.attempts] == ["cache"]
+
+
+async def test_a_stream_that_is_left_has_an_outcome_and_is_told_to_have_ended() -> None:
+    listener = Listener()
+    async with (
+        SimulatedProvider(document=PROFILE) as provider,
+        aiohttp_client(provider.base_url) as client,
+        StructuredLLMService(client, observers=[listener]) as service,
+    ):
+        async with service.route_structured_streaming(request_for()) as stream:
+            await anext(stream)
+        assert stream.outcome is not None
+        assert stream.outcome.kind is OutcomeKind.CANCELLED
+    assert listener.kinds()[-1] is StreamEnded
+
+
+def test_a_request_that_cannot_be_said_is_refused_at_once() -> None:
+    async def never() -> SDKTransport:
+        raise AssertionError("nothing is sent")
+
+    def plan(model: str) -> Any:
+        return route(model, ROUTES), never
+
+    request = request_for(model="openai-responses/gpt-4o", stop="x")
+    with pytest.raises(ConfigurationError, match="stop"):
+        Run(request, plan, None)  # type: ignore[arg-type]  # no clock is looked at

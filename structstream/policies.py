@@ -130,7 +130,8 @@ class BreakerPolicy:
     Args:
         window: seconds that are looked back on; counted in buckets of one second.
         minimum_calls: calls in the window before its rates mean anything.
-        failure_rate: the share of failed calls at which the circuit opens.
+        failure_rate: the share of failed calls at which the circuit opens: of those that ended in the window, and of
+            those under way whose answer has begun.
         slow_first_token: seconds after which a first token counts as slow; None: none does.
         slow_rate: the share of slow first tokens at which the circuit opens.
         open_seconds: how long the circuit stays open the first time; doubled each time that the probes fail.

@@ -394,3 +394,19 @@ async def test_a_fault_of_ours_gives_the_permit_back() -> None:
         with pytest.raises(RuntimeError):
             await drained(call)
     assert around.state == "half_open"
+
+
+def test_streams_that_flow_count_against_failures_that_came_first() -> None:
+    breaker = Breaker(BreakerPolicy(minimum_calls=10, failure_rate=0.5))
+    permits = [breaker.admit(0.0) for _ in range(40)]
+    for permit in permits[10:]:
+        assert permit is not None
+        breaker.flows(permit)
+    for permit in permits[:10]:
+        assert permit is not None
+        breaker.settle(permit, "failure", 1.0)
+    assert breaker.state == "closed"
+    for permit in permits[10:25]:
+        assert permit is not None
+        breaker.settle(permit, "failure", 2.0)
+    assert breaker.state == "open"

@@ -77,7 +77,7 @@ async def one(service: StructuredLLMService, tally: Tally) -> None:
         model="mayhem/any",
         prompt="An order",
         max_retries=3,
-        timeouts=Timeouts(connect=5, first_token=2, between_tokens=1, total=30),
+        timeouts=Timeouts(connect=10, first_token=10, between_tokens=2, total=45),
     )
     try:
         async with asyncio.timeout(_HUNG), service.route_structured_streaming(request) as stream:

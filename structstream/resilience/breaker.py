@@ -151,6 +151,7 @@ class Breaker:
         self._openings = 0  # in a row, without having been closed between them
         self._probes: set[Permit] = set()
         self._good = 0  # probes that ended well
+        self._flowing: set[Permit] = set()  # calls under way whose answer has begun
 
     def admit(self, now: float) -> Permit | None:
         """Return the permit for one call that begins now; None where it must not be made."""
@@ -165,6 +166,15 @@ class Breaker:
                 return None
             self._probes.add(permit)
         return permit
+
+    def flows(self, permit: Permit) -> None:
+        """Note that the answer of a call has begun to arrive: until it ends it counts against the share of failures.
+
+        What fails, fails at once, and good streams last: without this the first seconds of many streams that begin
+        together would look like an outage.
+        """
+        if permit.generation == self._generation:
+            self._flowing.add(permit)
 
     def retry_after(self, now: float) -> float:
         """Return the seconds until it is worth asking again."""
@@ -181,6 +191,7 @@ class Breaker:
         """
         if permit.generation != self._generation:
             return
+        self._flowing.discard(permit)
         bound = self._policy.slow_first_token
         slow = bound is not None and first_token is not None and first_token > bound
         if self.state == "half_open":
@@ -219,7 +230,8 @@ class Breaker:
         failures = sum(second.failures for second in self._seconds)
         answered = sum(second.answered for second in self._seconds)
         slow = sum(second.slow for second in self._seconds)
-        return (calls >= policy.minimum_calls and failures >= policy.failure_rate * calls) or (
+        known = calls + len(self._flowing)
+        return (calls >= policy.minimum_calls and failures >= policy.failure_rate * known) or (
             policy.slow_first_token is not None
             and answered >= policy.minimum_calls
             and slow >= policy.slow_rate * answered
@@ -230,6 +242,7 @@ class Breaker:
         self._generation += 1
         self._seconds.clear()
         self._probes = set()
+        self._flowing = set()
         self._good = 0
         if self.state == "closed":
             self._openings = 0
@@ -283,10 +296,13 @@ def breaking(
                 error = CircuitOpenError(endpoint.provider, endpoint.model, retry_after=wait)
                 yield ended(OutcomeKind.UNAVAILABLE, error)
                 return
-            settled = False
+            settled = flowing = False
             try:
                 async with aclosing(call(request)) as steps:
                     async for step in steps:
+                        if not flowing:
+                            flowing = True
+                            guarded.flows(permit)
                         if step.outcome is not None:
                             settled = True  # before the caller looks at it, for as long as he likes
                             guarded.settle(permit, counted(step.outcome), step.outcome.timings.first_byte)
@@ -318,6 +334,10 @@ class _Guarded:
             wait = self._breaker.retry_after(now)
         self._say(before, after, now)
         return permit, wait
+
+    def flows(self, permit: Permit) -> None:
+        with self._lock:
+            self._breaker.flows(permit)
 
     def settle(self, permit: Permit, result: Result, first_token: float | None) -> None:
         now = self._now()

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections import Counter, defaultdict
-from typing import Any
 
 import pytest
 
 from structstream.errors import ProtocolError
 from structstream.events import Failed, Finished, ProviderEvent, ServerSentEvent, StreamEnd
 from structstream.providers import DIALECTS, ProviderSpec
-from structstream.sse import SSEDecoder
 from tests.answers import assert_same
 from tests.chunking import cut_at
-from tests.corpus import CORPUS, count_bodies, needs_corpus
-
-JSON = Any  # Any: JSON
+from tests.corpus import count_bodies, needs_corpus
+from tests.recordings import JSON, body_of, framed, recorded
 
 # The folders of the corpus and the dialect that reads each; those of other dialects are read as far as events go.
 FOLDERS: dict[str, str | None] = {
@@ -35,25 +31,12 @@ FOLDERS: dict[str, str | None] = {
 }
 
 
-def recorded() -> dict[str, list[JSON]]:
+def by_folder() -> dict[str, list[JSON]]:
     """The tags of each body, by folder."""
-    assert CORPUS is not None
     found = defaultdict(list)
-    for line in (CORPUS / "sse" / "manifest.jsonl").read_bytes().splitlines():
-        tags = json.loads(line)
+    for tags in recorded():
         found[tags["provider"]].append(tags)
     return found
-
-
-def body_of(tags: JSON) -> bytes:
-    assert CORPUS is not None
-    data: bytes = (CORPUS / tags["file"]).read_bytes()
-    return data
-
-
-def framed(pieces: list[bytes]) -> list[ServerSentEvent]:
-    sse = SSEDecoder()
-    return [event for piece in pieces for event in sse.feed(piece)] + sse.close(dispatch_unterminated=True)
 
 
 def decoded(dialect: str, events: list[ServerSentEvent]) -> list[ProviderEvent]:
@@ -80,7 +63,7 @@ def tried(dialect: str, events: list[ServerSentEvent]) -> str:
 
 @needs_corpus
 def test_every_folder_of_the_corpus_has_its_row() -> None:
-    found = recorded()
+    found = by_folder()
     assert set(found) == set(FOLDERS)
     count_bodies("all", "sse", {"bodies": sum(map(len, found.values()))})
     assert sum(map(len, found.values())) == 914
@@ -103,7 +86,7 @@ def test_each_body_is_read_by_its_dialect_the_same_in_any_cut(folder: str) -> No
     dialect = FOLDERS[folder]
     assert dialect is not None
     counts: Counter[str] = Counter()
-    for tags in recorded()[folder]:
+    for tags in recorded(folder):
         body = body_of(tags)
         said = decoded(dialect, framed([body]))
         rng = random.Random(tags["file"])
@@ -120,7 +103,7 @@ def test_each_body_is_read_by_its_dialect_the_same_in_any_cut(folder: str) -> No
 @pytest.mark.parametrize("folder", [folder for folder, dialect in FOLDERS.items() if dialect is None])
 def test_bodies_of_other_dialects_are_read_event_by_event_and_break_no_decoder(folder: str) -> None:
     counts: Counter[str] = Counter()
-    for tags in recorded()[folder]:
+    for tags in recorded(folder):
         body = body_of(tags)
         events = framed([body])
         assert len(events) == tags["n_events"], tags["file"]
@@ -138,6 +121,6 @@ def test_bodies_of_other_dialects_are_read_event_by_event_and_break_no_decoder(f
 def test_a_dialect_that_is_fed_with_another_gives_events_or_a_protocol_error(dialect: str) -> None:
     counts: Counter[str] = Counter()
     for folder, own in FOLDERS.items():
-        for tags in recorded()[folder][::4] if own not in (None, dialect) else ():
+        for tags in recorded(folder)[::4] if own not in (None, dialect) else ():
             counts[tried(dialect, framed([body_of(tags)]))] += 1
     assert sum(counts.values()) > 100

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from functools import partial
 
 import pytest
 from hypothesis import given, strategies as st
@@ -32,32 +32,17 @@ from structstream.events import (
 from structstream.providers import ROUTES
 from structstream.providers.anthropic import Anthropic, AnthropicDecoder
 from structstream.response import OutcomeKind, Usage
-from structstream.sse import SSEDecoder
 from tests.answers import Answer, assert_same, is_json
 from tests.chunking import cut_at, every_cut
 from tests.corpus import CORPUS, count_bodies, needs_corpus
+from tests.recordings import JSON, Dialect, Log, body_of, logs_of, payloads_of
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
-JSON = Any  # Any: JSON
-PROVIDERS = ("anthropic", "other-anthropic-compatible")
+DIALECT = Dialect("anthropic", lambda: AnthropicDecoder("test"), ("anthropic", "other-anthropic-compatible"))
 # Calls that the provider itself answers: none of ours, but the tags count them.
 SERVERS = ("server_tool_use", "mcp_tool_use")
 
-
-def events_of(pieces: Iterable[bytes]) -> list[ProviderEvent]:
-    sse, decoder = SSEDecoder(), AnthropicDecoder("test")
-    events = [event for piece in pieces for event in sse.feed(piece)]
-    return [
-        said for event in (*events, *sse.close(dispatch_unterminated=True)) for said in decoder.feed(event)
-    ] + decoder.close()
-
-
-def said(*values: JSON) -> list[ProviderEvent]:
-    decoder = AnthropicDecoder("test")
-    return [event for value in values for event in decoder.feed(ServerSentEvent(json.dumps(value), value["type"]))]
+events_of, recorded = DIALECT.events_of, DIALECT.recorded
+said = partial(DIALECT.said, named=True)
 
 
 def start(content: JSON, index: int = 0) -> JSON:
@@ -89,24 +74,6 @@ TEXT = {"type": "text", "text": ""}
 
 
 # Recorded streams
-
-
-def recorded() -> list[JSON]:
-    if CORPUS is None:
-        return []
-    lines = (CORPUS / "sse" / "manifest.jsonl").read_bytes().splitlines()
-    return [tags for tags in map(json.loads, lines) if tags["provider"] in PROVIDERS]
-
-
-def body_of(tags: JSON) -> bytes:
-    assert CORPUS is not None
-    path: Path = CORPUS / tags["file"]
-    return path.read_bytes()
-
-
-def payloads_of(body: bytes) -> list[JSON]:
-    lines = body.replace(b"\r\n", b"\n").split(b"\n")
-    return [json.loads(line[5:]) for line in lines if line.startswith(b"data:")]
 
 
 class PlainReading:
@@ -161,40 +128,45 @@ def agrees(answer: Answer, tags: JSON, plain: PlainReading) -> dict[str, bool]:
     }
 
 
+RECORDED = {
+    "anthropic": 231,
+    "tools": 72,
+    "the provider's own tools alone": 19,
+    "thinking": 25,
+    "sealed thinking alone": 2,
+    "refusals": 3,
+    "a reason for the refusal": 1,
+    "JSON": 111,
+    "cached input": 7,
+    "reasoning tokens": 4,
+    "other-anthropic-compatible": 2,
+}
+
+
 @needs_corpus
 def test_every_recorded_stream_says_what_its_tags_say() -> None:
-    counts: Counter[str] = Counter()
-    for tags in recorded():
-        body = body_of(tags)
-        answer, plain = Answer.of(events_of([body])), PlainReading(payloads_of(body))
-        wrong = [what for what, right in agrees(answer, tags, plain).items() if not right]
-        assert not wrong, f"{tags['file']}: {wrong}"
-        counts[tags["provider"]] += 1
-        counts["tools"] += bool(answer.arguments)
-        counts["the provider's own tools alone"] += bool(plain.theirs) and not answer.arguments
-        counts["thinking"] += bool(answer.thinking)
-        counts["sealed thinking alone"] += tags["has_thinking"] and not answer.thinking
-        counts["refusals"] += "refusal" in answer.finishes
-        counts["a reason for the refusal"] += bool(answer.refusal)
-        counts["JSON"] += is_json(answer.text[0]) or (
-            bool(answer.arguments) and all(map(is_json, answer.arguments.values()))
-        )
-        counts["cached input"] += bool(answer.usage and answer.usage.cached_input_tokens)
-        counts["reasoning tokens"] += bool(answer.usage and answer.usage.reasoning_tokens)
-    count_bodies("anthropic", "sse", counts)
-    assert counts == {
-        "anthropic": 231,
-        "tools": 72,
-        "the provider's own tools alone": 19,
-        "thinking": 25,
-        "sealed thinking alone": 2,
-        "refusals": 3,
-        "a reason for the refusal": 1,
-        "JSON": 111,
-        "cached input": 7,
-        "reasoning tokens": 4,
-        "other-anthropic-compatible": 2,
-    }
+    with DIALECT.table("sse", RECORDED) as counts:
+        for tags in recorded():
+            hold(tags, counts)
+
+
+def hold(tags: JSON, counts: Counter[str]) -> None:
+    body = body_of(tags)
+    answer, plain = Answer.of(events_of([body])), PlainReading(payloads_of(body))
+    wrong = [what for what, right in agrees(answer, tags, plain).items() if not right]
+    assert not wrong, f"{tags['file']}: {wrong}"
+    counts[tags["provider"]] += 1
+    counts["tools"] += bool(answer.arguments)
+    counts["the provider's own tools alone"] += bool(plain.theirs) and not answer.arguments
+    counts["thinking"] += bool(answer.thinking)
+    counts["sealed thinking alone"] += tags["has_thinking"] and not answer.thinking
+    counts["refusals"] += "refusal" in answer.finishes
+    counts["a reason for the refusal"] += bool(answer.refusal)
+    counts["JSON"] += is_json(answer.text[0]) or (
+        bool(answer.arguments) and all(map(is_json, answer.arguments.values()))
+    )
+    counts["cached input"] += bool(answer.usage and answer.usage.cached_input_tokens)
+    counts["reasoning tokens"] += bool(answer.usage and answer.usage.reasoning_tokens)
 
 
 @needs_corpus
@@ -202,16 +174,8 @@ def test_every_recorded_stream_says_the_same_in_every_cut() -> None:
     cuts = 0
     for number, tags in enumerate(recorded()):
         body = body_of(tags)
-        expected = events_of([body])
-        small = len(body) <= 1100
-        pieces_of = (
-            every_cut(body, limit=1100)
-            if small
-            else (cut_at(body, range(1 + number % 7, len(body), 1 + 37 * n)) for n in (1, 7))
-        )
-        for pieces in pieces_of:
-            assert_same(events_of(pieces), expected)
-            cuts += 1
+        few = (cut_at(body, range(1 + number % 7, len(body), 1 + 37 * n)) for n in (1, 7))
+        cuts += DIALECT.assert_same_in(body, every_cut(body, limit=1100) if len(body) <= 1100 else few)
     assert cuts > 500
 
 
@@ -243,31 +207,29 @@ def messages_of(payloads: list[JSON]) -> list[list[JSON]]:
 
 @needs_corpus
 def test_recorded_chunks_without_framing_are_read_too() -> None:
-    assert CORPUS is not None
-    counts: Counter[str] = Counter()
-    for side in sorted((CORPUS / "chunks" / "anthropic").glob("*.meta.json")):
-        tags = json.loads(side.read_bytes())["tags"]
-        lines = side.with_name(side.name.removesuffix(".meta.json")).read_bytes().splitlines()
-        answers = []
-        for payloads in messages_of([json.loads(line) for line in lines]):
-            answers.append(
-                Answer.of(events_of(b"data: " + json.dumps(payload).encode() + b"\n\n" for payload in payloads))
-            )
-            assert answers[-1].ended, side.name
-        assert {finish for answer in answers for finish in answer.finishes} == set(tags["finish_reasons"]), side.name
-        assert any(answer.usage for answer in answers) == tags["has_usage"], side.name
-        assert any(answer.thinking for answer in answers) == tags["has_thinking"], side.name
-        assert sum(len(answer.text[0]) for answer in answers) == tags["n_text_chars"], side.name
-        assert {name for answer in answers for name in answer.names.values()} <= set(tags["tool_names"]), side.name
-        if "spliced" not in side.name:
-            assert all(is_json(text) for answer in answers for text in answer.arguments.values()), side.name
-        counts["files"] += 1
-        counts["answers"] += len(answers)
-        counts["tool calls"] += sum(len(answer.arguments) for answer in answers)
-        counts["refusals"] += sum("refusal" in answer.finishes for answer in answers)
-        counts["begun again"] += sum(len(answer.started) > 1 for answer in answers)
-    count_bodies("anthropic", "chunks", counts)
-    assert counts == {"files": 31, "answers": 51, "tool calls": 26, "refusals": 1, "begun again": 1}
+    expected = {"files": 31, "answers": 51, "tool calls": 26, "refusals": 1, "begun again": 1}
+    with DIALECT.table("chunks", expected) as counts:
+        for log in logs_of("anthropic"):
+            hold_log(log, counts)
+
+
+def hold_log(log: Log, counts: Counter[str]) -> None:
+    tags, answers = log.tags, []
+    for payloads in messages_of([json.loads(line) for line in log.lines]):
+        answers.append(Answer.of(DIALECT.events_of_lines(json.dumps(payload).encode() for payload in payloads)))
+        assert answers[-1].ended, log.name
+    assert {finish for answer in answers for finish in answer.finishes} == set(tags["finish_reasons"]), log.name
+    assert any(answer.usage for answer in answers) == tags["has_usage"], log.name
+    assert any(answer.thinking for answer in answers) == tags["has_thinking"], log.name
+    assert sum(len(answer.text[0]) for answer in answers) == tags["n_text_chars"], log.name
+    assert {name for answer in answers for name in answer.names.values()} <= set(tags["tool_names"]), log.name
+    if "spliced" not in log.name:
+        assert all(is_json(text) for answer in answers for text in answer.arguments.values()), log.name
+    counts["files"] += 1
+    counts["answers"] += len(answers)
+    counts["tool calls"] += sum(len(answer.arguments) for answer in answers)
+    counts["refusals"] += sum("refusal" in answer.finishes for answer in answers)
+    counts["begun again"] += sum(len(answer.started) > 1 for answer in answers)
 
 
 @needs_corpus

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import partial
 
 import pytest
 from pydantic import BaseModel
@@ -36,15 +36,15 @@ from structstream.jsonarray import JSONArrayDecoder
 from structstream.providers import route
 from structstream.providers.google import GoogleDecoder
 from structstream.response import OutcomeKind, TokenLogprob, Usage
-from structstream.sse import SSEDecoder
 from tests.answers import Answer, is_json
 from tests.chunking import cut_at, every_cut
-from tests.corpus import CORPUS, count_bodies, needs_corpus
+from tests.corpus import CORPUS, needs_corpus
+from tests.recordings import JSON, Dialect, body_of, logs_of, payloads_of
 
-if TYPE_CHECKING:
-    from pathlib import Path
+DIALECT = Dialect("gemini", lambda: GoogleDecoder("google"), ("gemini",))
 
-JSON = Any  # Any: JSON
+events_of, recorded = DIALECT.events_of, DIALECT.recorded
+said = partial(DIALECT.said, started=False)
 
 
 @dataclass
@@ -58,19 +58,6 @@ class Plain:
     names: list[str] = field(default_factory=list)
 
 
-def events_of(pieces: list[bytes], framing: type[SSEDecoder | JSONArrayDecoder] = SSEDecoder) -> list[ProviderEvent]:
-    frames, decoder = framing(), GoogleDecoder("google")
-    events = [event for piece in pieces for event in frames.feed(piece)]
-    last = frames.close(dispatch_unterminated=True)
-    return [said for event in (*events, *last) for said in decoder.feed(event)] + decoder.close()
-
-
-def said(*chunks: JSON) -> list[ProviderEvent]:
-    decoder = GoogleDecoder("google")
-    events = [decoder.feed(ServerSentEvent(json.dumps(chunk))) for chunk in chunks]
-    return [event for one in events for event in one if not isinstance(event, Started)]
-
-
 def parts(*parts: JSON, **more: JSON) -> JSON:
     return {"candidates": [{"content": {"role": "model", "parts": list(parts)}, **more}]}
 
@@ -80,19 +67,6 @@ def call(**said: JSON) -> JSON:
 
 
 # Recorded streams
-
-
-def recorded() -> list[JSON]:
-    if CORPUS is None:
-        return []
-    lines = (CORPUS / "sse" / "manifest.jsonl").read_bytes().splitlines()
-    return [tags for tags in map(json.loads, lines) if tags["provider"] == "gemini"]
-
-
-def body_of(tags: JSON) -> bytes:
-    assert CORPUS is not None
-    path: Path = CORPUS / tags["file"]
-    return path.read_bytes()
 
 
 def plain_reading(chunks: list[JSON]) -> Plain:
@@ -125,43 +99,9 @@ def is_signed(events: list[ProviderEvent]) -> bool:
     return any(isinstance(event, ThinkingDelta) and event.signature for event in events)
 
 
-def lines_of(body: bytes) -> list[JSON]:
-    return [json.loads(line[5:]) for line in body.splitlines() if line.startswith(b"data:")]
-
-
 @needs_corpus
 def test_every_recorded_stream_says_what_its_tags_say() -> None:
-    counts: Counter[str] = Counter()
-    for tags in recorded():
-        if tags["status"] != 200:
-            counts["errors"] += 1  # see the test of errors
-            continue
-        body = body_of(tags)
-        events = events_of([body])
-        answer = Answer.of(events)
-        thinks = bool(answer.thinking) or is_signed(events)
-        agrees = {
-            "text": sum(map(len, answer.text.values())) == tags["n_text_chars"],
-            "calls": len(answer.arguments) == tags["n_tool_calls"],
-            "thinking": thinks == tags["has_thinking"],
-            "finish": sorted(set(answer.finishes)) == sorted(tags["finish_reasons"]),
-            "usage": (answer.usage is not None) == tags["has_usage"],
-            "error": bool(answer.errors) == tags["has_error_event"],
-            "refusal": bool(answer.refusal) == tags["has_refusal"],
-            "JSON": is_json(answer.text[0]) or not (tags["structured_request"] and tags["has_json_content"]),
-            "started": [one.model for one in answer.started] == [tags["model"]],
-        }
-        wrong = [what for what, right in agrees.items() if not right]
-        wrong += differences(events, plain_reading(lines_of(body)))
-        assert not wrong, f"{tags['file']}: {wrong}"
-        counts["streams"] += 1
-        counts["tools"] += bool(answer.arguments)
-        counts["thinking"] += bool(answer.thinking)
-        counts["signed"] += is_signed(events)
-        counts["reasoning tokens"] += answer.usage is not None and answer.usage.reasoning_tokens > 0
-        counts["lengths"] += answer.finishes == ["MAX_TOKENS"]
-    count_bodies("gemini", "sse", counts)
-    assert counts == {
+    expected_counts = {
         "streams": 103,
         "errors": 3,
         "tools": 21,
@@ -170,6 +110,35 @@ def test_every_recorded_stream_says_what_its_tags_say() -> None:
         "reasoning tokens": 93,
         "lengths": 4,
     }
+    with DIALECT.table("sse", expected_counts) as counts:
+        for tags in recorded():
+            if tags["status"] != 200:
+                counts["errors"] += 1  # see the test of errors
+                continue
+            body = body_of(tags)
+            events = events_of([body])
+            answer = Answer.of(events)
+            thinks = bool(answer.thinking) or is_signed(events)
+            agrees = {
+                "text": sum(map(len, answer.text.values())) == tags["n_text_chars"],
+                "calls": len(answer.arguments) == tags["n_tool_calls"],
+                "thinking": thinks == tags["has_thinking"],
+                "finish": sorted(set(answer.finishes)) == sorted(tags["finish_reasons"]),
+                "usage": (answer.usage is not None) == tags["has_usage"],
+                "error": bool(answer.errors) == tags["has_error_event"],
+                "refusal": bool(answer.refusal) == tags["has_refusal"],
+                "JSON": is_json(answer.text[0]) or not (tags["structured_request"] and tags["has_json_content"]),
+                "started": [one.model for one in answer.started] == [tags["model"]],
+            }
+            wrong = [what for what, right in agrees.items() if not right]
+            wrong += differences(events, plain_reading(payloads_of(body)))
+            assert not wrong, f"{tags['file']}: {wrong}"
+            counts["streams"] += 1
+            counts["tools"] += bool(answer.arguments)
+            counts["thinking"] += bool(answer.thinking)
+            counts["signed"] += is_signed(events)
+            counts["reasoning tokens"] += answer.usage is not None and answer.usage.reasoning_tokens > 0
+            counts["lengths"] += answer.finishes == ["MAX_TOKENS"]
 
 
 @needs_corpus
@@ -179,58 +148,48 @@ def test_every_recorded_stream_says_the_same_in_every_cut() -> None:
         if tags["status"] != 200:
             continue
         body = body_of(tags)
-        expected = events_of([body])
-        if len(body) <= 900:
-            ways = every_cut(body, limit=900)
-        else:
-            ways = (cut_at(body, range(1 + number % 7, len(body), 1 + 37 * n)) for n in (1, 7))
-        for pieces in ways:
-            assert events_of(pieces) == expected
-            cuts += 1
+        few = (cut_at(body, range(1 + number % 7, len(body), 1 + 37 * n)) for n in (1, 7))
+        cuts += DIALECT.assert_same_in(body, every_cut(body, limit=900) if len(body) <= 900 else few)
     assert cuts > 1000
 
 
 @needs_corpus
 def test_recorded_chunks_without_framing_are_read_too() -> None:
     assert CORPUS is not None
-    counts: Counter[str] = Counter()
-    for side in sorted((CORPUS / "chunks" / "gemini").glob("*.meta.json")):
-        tags = json.loads(side.read_bytes())["tags"]
-        lines = side.with_name(side.name.removesuffix(".meta.json")).read_bytes().splitlines()
-        events = events_of([b"data: " + line + b"\r\n\r\n" for line in lines])
-        answer = Answer.of(events)
-        assert sorted(set(answer.finishes)) == sorted(tags["finish_reasons"]), side.name
-        assert (answer.usage is not None) == tags["has_usage"], side.name
-        assert (bool(answer.thinking) or is_signed(events)) == tags["has_thinking"], side.name
-        assert set(answer.names.values()) == set(tags["tool_names"]), side.name
-        for arguments in answer.arguments.values():
-            json.loads(arguments)
-        counts["chunk logs"] += 1
-        counts["calls"] += len(answer.arguments)
-    count_bodies("gemini", "chunks", counts)
-    assert counts == {"chunk logs": 9, "calls": 10}
+    expected_counts = {"chunk logs": 9, "calls": 10}
+    with DIALECT.table("chunks", expected_counts) as counts:
+        for log in logs_of("gemini"):
+            tags, events = log.tags, DIALECT.events_of_lines(log.lines, b"\r\n\r\n")
+            answer = Answer.of(events)
+            assert sorted(set(answer.finishes)) == sorted(tags["finish_reasons"]), log.name
+            assert (answer.usage is not None) == tags["has_usage"], log.name
+            assert (bool(answer.thinking) or is_signed(events)) == tags["has_thinking"], log.name
+            assert set(answer.names.values()) == set(tags["tool_names"]), log.name
+            for arguments in answer.arguments.values():
+                json.loads(arguments)
+            counts["chunk logs"] += 1
+            counts["calls"] += len(answer.arguments)
 
 
 @needs_corpus
 def test_recorded_arrays_say_the_same_in_every_cut() -> None:
     assert CORPUS is not None
-    counts: Counter[str] = Counter()
-    for number, path in enumerate(sorted((CORPUS / "gemini_json_array").glob("*.body"))):
-        body = path.read_bytes()
-        expected = events_of([body], JSONArrayDecoder)
-        chunks = json.loads(body)
-        assert not differences(expected, plain_reading(chunks)), path.name
-        answer = Answer.of(expected)
-        assert answer.finishes == [chunks[-1]["candidates"][0]["finishReason"]], path.name
-        whole = route("gemini-x").provider.whole(body)
-        assert whole == [*expected, StreamEnd()], path.name
-        for step in (1, 2, 7, 64 + number):
-            assert events_of(cut_at(body, range(step, len(body), step)), JSONArrayDecoder) == expected
-        counts["arrays"] += 1
-        counts["elements"] += len(chunks)
-        counts["tools"] += bool(answer.arguments)
-    count_bodies("gemini", "gemini_json_array", counts)
-    assert counts == {"arrays": 15, "elements": 48, "tools": 4}
+    expected_counts = {"arrays": 15, "elements": 48, "tools": 4}
+    with DIALECT.table("gemini_json_array", expected_counts) as counts:
+        for number, path in enumerate(sorted((CORPUS / "gemini_json_array").glob("*.body"))):
+            body = path.read_bytes()
+            expected = events_of([body], JSONArrayDecoder)
+            chunks = json.loads(body)
+            assert not differences(expected, plain_reading(chunks)), path.name
+            answer = Answer.of(expected)
+            assert answer.finishes == [chunks[-1]["candidates"][0]["finishReason"]], path.name
+            whole = route("gemini-x").provider.whole(body)
+            assert whole == [*expected, StreamEnd()], path.name
+            for step in (1, 2, 7, 64 + number):
+                assert events_of(cut_at(body, range(step, len(body), step)), JSONArrayDecoder) == expected
+            counts["arrays"] += 1
+            counts["elements"] += len(chunks)
+            counts["tools"] += bool(answer.arguments)
 
 
 ERRORS: dict[str, tuple[type[ProviderError], str]] = {
@@ -247,27 +206,7 @@ ERRORS: dict[str, tuple[type[ProviderError], str]] = {
 def test_every_recorded_error_is_of_its_class() -> None:
     assert CORPUS is not None
     paths = [*(CORPUS / "errors" / "gemini").glob("*.json"), *(CORPUS / "errors" / "_reported").glob("gemini_*.json")]
-    counts: Counter[str] = Counter()
-    for path in paths:
-        side = json.loads(path.read_bytes())
-        kind, code = next(row for start, row in ERRORS.items() if path.name.startswith(start))
-        found = route("gemini-x").provider.error(
-            side["status"], side["headers"] or {}, json.dumps(side["body"]).encode()
-        )
-        assert (type(found), found.code, found.status) == (kind, code, side["status"]), path.name
-        assert "{" not in found.message, path.name
-        if path.name.startswith("gemini_429_quotafailure"):
-            assert found.retry_after == 58.821668433
-        counts[kind.__name__] += 1
-    for tags in recorded():
-        if tags["status"] != 200:  # a JSON body under the content type of an event stream
-            found = route("gemini-x").provider.error(
-                tags["status"], {"content-type": "text/event-stream"}, body_of(tags)
-            )
-            assert type(found) is (AuthenticationError if tags["status"] == 400 else NotFoundError)
-            counts["on the URL of a stream"] += 1
-    count_bodies("gemini", "errors", counts)
-    assert counts == {
+    expected_counts = {
         "AuthenticationError": 1,
         "BadRequestError": 1,
         "NotFoundError": 5,
@@ -275,6 +214,25 @@ def test_every_recorded_error_is_of_its_class() -> None:
         "OverloadedError": 2,
         "on the URL of a stream": 3,
     }
+    with DIALECT.table("errors", expected_counts) as counts:
+        for path in paths:
+            side = json.loads(path.read_bytes())
+            kind, code = next(row for start, row in ERRORS.items() if path.name.startswith(start))
+            found = route("gemini-x").provider.error(
+                side["status"], side["headers"] or {}, json.dumps(side["body"]).encode()
+            )
+            assert (type(found), found.code, found.status) == (kind, code, side["status"]), path.name
+            assert "{" not in found.message, path.name
+            if path.name.startswith("gemini_429_quotafailure"):
+                assert found.retry_after == 58.821668433
+            counts[kind.__name__] += 1
+        for tags in recorded():
+            if tags["status"] != 200:  # a JSON body under the content type of an event stream
+                found = route("gemini-x").provider.error(
+                    tags["status"], {"content-type": "text/event-stream"}, body_of(tags)
+                )
+                assert type(found) is (AuthenticationError if tags["status"] == 400 else NotFoundError)
+                counts["on the URL of a stream"] += 1
 
 
 @needs_corpus

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, Any
+from collections import defaultdict
+from functools import partial
 
 import pytest
 from hypothesis import given, strategies as st
@@ -13,7 +13,6 @@ from structstream.events import (
     Failed,
     Finished,
     Logprobs,
-    ProviderEvent,
     RefusalDelta,
     ServerSentEvent,
     Started,
@@ -27,38 +26,24 @@ from structstream.providers import ROUTES, ConcreteMode, ProviderSpec, route
 from structstream.providers.openai_chat import OpenAIChat, OpenAIChatDecoder
 from structstream.request import HTTPRequest, StreamingStructuredRequest
 from structstream.response import TokenLogprob, Usage
-from structstream.sse import SSEDecoder
-from tests.answers import Answer, assert_same, is_json
+from tests.answers import Answer, is_json
 from tests.chunking import cut_at, every_cut
-from tests.corpus import CORPUS, needs_corpus
+from tests.corpus import needs_corpus
+from tests.recordings import JSON, Dialect, body_of, logs_of, payloads_of
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-JSON = Any  # Any: JSON
-PROVIDERS = ("openai-chat", "other-openai-compatible")
+DIALECT = Dialect("openai-chat", lambda: OpenAIChatDecoder("test"), ("openai-chat", "other-openai-compatible"))
 CHUNK_PROVIDERS = (
     *("alibaba", "azure", "cerebras", "deepseek", "groq", "mistral", "moonshotai"),
     *("openai-chat", "openai-compatible", "perplexity", "xai"),
 )
 
 
-def events_of(pieces: list[bytes]) -> list[ProviderEvent]:
-    sse, decoder = SSEDecoder(), OpenAIChatDecoder("test")
-    events = [event for piece in pieces for event in sse.feed(piece)]
-    return [
-        said for event in (*events, *sse.close(dispatch_unterminated=True)) for said in decoder.feed(event)
-    ] + decoder.close()
+events_of, recorded = DIALECT.events_of, DIALECT.recorded
+said = partial(DIALECT.said, started=False)
 
 
 def read(pieces: list[bytes]) -> Answer:
     return Answer.of(events_of(pieces))
-
-
-def said(*chunks: JSON) -> list[ProviderEvent]:
-    decoder = OpenAIChatDecoder("test")
-    events = [decoder.feed(ServerSentEvent(json.dumps(chunk))) for chunk in chunks]
-    return [event for one in events for event in one if not isinstance(event, Started)]
 
 
 def choice(delta: JSON, index: int = 0, **more: JSON) -> JSON:
@@ -74,27 +59,12 @@ def call(arguments: JSON, **more: JSON) -> JSON:
 # Recorded streams
 
 
-def recorded() -> list[JSON]:
-    if CORPUS is None:
-        return []
-    lines = (CORPUS / "sse" / "manifest.jsonl").read_bytes().splitlines()
-    return [tags for tags in map(json.loads, lines) if tags["provider"] in PROVIDERS]
-
-
-def body_of(tags: JSON) -> bytes:
-    assert CORPUS is not None
-    path: Path = CORPUS / tags["file"]
-    return path.read_bytes()
-
-
 def plain_reading(body: bytes) -> tuple[dict[int, str], str]:
     """The texts by choice, and all tool arguments, read with nothing but the standard library."""
     texts: dict[int, str] = defaultdict(str)
     arguments = ""
-    for line in body.replace(b"\r\n", b"\n").split(b"\n"):
-        if not line.startswith(b"data: {"):
-            continue
-        for one in json.loads(line[6:]).get("choices") or ():
+    for payload in payloads_of(body):
+        for one in payload.get("choices") or ():
             content = one["delta"].get("content")
             if isinstance(content, str):
                 texts[one["index"]] += content
@@ -124,25 +94,7 @@ def agrees(answer: Answer, tags: JSON, body: bytes) -> dict[str, bool]:
 
 @needs_corpus
 def test_every_recorded_stream_says_what_its_tags_say() -> None:
-    counts: Counter[str] = Counter()
-    for tags in recorded():
-        body = body_of(tags)
-        answer = read([body])
-        wrong = [what for what, right in agrees(answer, tags, body).items() if not right]
-        assert not wrong, f"{tags['file']}: {wrong}"
-        texts, arguments = plain_reading(body)
-        assert answer.text == texts, tags["file"]
-        # Parallel calls may be interleaved on the wire.
-        assert sorted("".join(answer.arguments.values())) == sorted(arguments), tags["file"]
-        counts[tags["provider"]] += 1
-        counts["tools"] += bool(answer.arguments)
-        counts["thinking"] += bool(answer.thinking)
-        counts["refusals"] += bool(answer.refusal)
-        counts["errors"] += bool(answer.errors)
-        counts["without [DONE]"] += not answer.ended
-        counts["without a finish"] += not answer.finishes
-        counts["with usage"] += answer.usage is not None
-    assert counts == {
+    expected_counts = {
         "openai-chat": 241,
         "other-openai-compatible": 45,
         "tools": 90,
@@ -153,6 +105,24 @@ def test_every_recorded_stream_says_what_its_tags_say() -> None:
         "without a finish": 4,
         "with usage": 197,
     }
+    with DIALECT.table("sse", expected_counts) as counts:
+        for tags in recorded():
+            body = body_of(tags)
+            answer = read([body])
+            wrong = [what for what, right in agrees(answer, tags, body).items() if not right]
+            assert not wrong, f"{tags['file']}: {wrong}"
+            texts, arguments = plain_reading(body)
+            assert answer.text == texts, tags["file"]
+            # Parallel calls may be interleaved on the wire.
+            assert sorted("".join(answer.arguments.values())) == sorted(arguments), tags["file"]
+            counts[tags["provider"]] += 1
+            counts["tools"] += bool(answer.arguments)
+            counts["thinking"] += bool(answer.thinking)
+            counts["refusals"] += bool(answer.refusal)
+            counts["errors"] += bool(answer.errors)
+            counts["without [DONE]"] += not answer.ended
+            counts["without a finish"] += not answer.finishes
+            counts["with usage"] += answer.usage is not None
 
 
 @needs_corpus
@@ -160,41 +130,28 @@ def test_every_recorded_stream_says_the_same_in_every_cut() -> None:
     cuts = 0
     for number, tags in enumerate(recorded()):
         body = body_of(tags)
-        expected = events_of([body])
-        small = len(body) <= 900
-        pieces_of = (
-            every_cut(body, limit=900)
-            if small
-            else (cut_at(body, range(1 + number % 7, len(body), 1 + 37 * n)) for n in (1, 7))
-        )
-        for pieces in pieces_of:
-            assert_same(events_of(pieces), expected)
-            cuts += 1
+        few = (cut_at(body, range(1 + number % 7, len(body), 1 + 37 * n)) for n in (1, 7))
+        cuts += DIALECT.assert_same_in(body, every_cut(body, limit=900) if len(body) <= 900 else few)
     assert cuts > 500
 
 
 @needs_corpus
 def test_recorded_chunks_without_framing_are_read_too() -> None:
-    assert CORPUS is not None
-    counts: Counter[str] = Counter()
-    for name in CHUNK_PROVIDERS:
-        for side in sorted((CORPUS / "chunks" / name).glob("*.meta.json")):
-            about = json.loads(side.read_bytes())
-            if about["wire_format"] != "chat":
+    expected_counts = {"chat": 24, "other dialects": 8}
+    with DIALECT.table("chunks", expected_counts) as counts:
+        for log in logs_of(*CHUNK_PROVIDERS):
+            if log.about["wire_format"] != "chat":
                 counts["other dialects"] += 1
                 continue
-            tags = about["tags"]
-            lines = side.with_name(side.name.removesuffix(".meta.json")).read_bytes().splitlines()
-            answer = read([b"data: " + line + b"\n\n" for line in lines])
-            assert sorted(set(answer.finishes)) == sorted(tags["finish_reasons"]), side.name
-            assert (answer.usage is not None) == tags["has_usage"], side.name
-            assert bool(answer.thinking) == tags["has_thinking"], side.name
-            assert bool(answer.arguments) == tags["has_tool_call"], side.name
-            assert set(answer.names.values()) == set(tags["tool_names"]), side.name
+            tags, answer = log.tags, Answer.of(DIALECT.events_of_lines(log.lines))
+            assert sorted(set(answer.finishes)) == sorted(tags["finish_reasons"]), log.name
+            assert (answer.usage is not None) == tags["has_usage"], log.name
+            assert bool(answer.thinking) == tags["has_thinking"], log.name
+            assert bool(answer.arguments) == tags["has_tool_call"], log.name
+            assert set(answer.names.values()) == set(tags["tool_names"]), log.name
             for arguments in answer.arguments.values():
                 json.loads(arguments)
             counts["chat"] += 1
-    assert counts == {"chat": 24, "other dialects": 8}
 
 
 # What a chunk can carry

@@ -3,7 +3,8 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
@@ -15,7 +16,6 @@ from structstream.events import (
     Failed,
     Finished,
     Logprobs,
-    ProviderEvent,
     RefusalDelta,
     ServerSentEvent,
     Started,
@@ -29,32 +29,19 @@ from structstream.providers import ROUTES, ConcreteMode, ProviderSpec, route
 from structstream.providers.openai_responses import OpenAIResponses, OpenAIResponsesDecoder
 from structstream.request import HTTPRequest, StreamingStructuredRequest
 from structstream.response import OutcomeKind, TokenLogprob, Usage
-from structstream.sse import SSEDecoder
 from tests.answers import Answer, assert_same
 from tests.chunking import cut_at, every_cut
-from tests.corpus import CORPUS, count_bodies, needs_corpus
+from tests.corpus import CORPUS, needs_corpus
+from tests.recordings import JSON, Dialect, body_of, logs_of, payloads_of
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
-JSON = Any  # Any: JSON
-PROVIDERS = ("openai-responses", "other-openai-responses-compatible")
+FOLDERS = ("openai-responses", "other-openai-responses-compatible")
+DIALECT = Dialect("openai-responses", lambda: OpenAIResponsesDecoder("test"), FOLDERS)
 CHUNK_PROVIDERS = ("openai-responses", "xai-responses", "open-responses")
 SMALL = 3500  # bytes of a body that is cut in two at every place
 
 
-def events_of(pieces: Iterable[bytes]) -> list[ProviderEvent]:
-    sse, decoder = SSEDecoder(), OpenAIResponsesDecoder("test")
-    events = [event for piece in pieces for event in sse.feed(piece)]
-    return [
-        said for event in (*events, *sse.close(dispatch_unterminated=True)) for said in decoder.feed(event)
-    ] + decoder.close()
-
-
-def said(*events: JSON) -> list[ProviderEvent]:
-    decoder = OpenAIResponsesDecoder("test")
-    return [one for event in events for one in decoder.feed(ServerSentEvent(json.dumps(event), event["type"]))]
+events_of, recorded = DIALECT.events_of, DIALECT.recorded
+said = partial(DIALECT.said, named=True)
 
 
 def response(status: str = "completed", **more: JSON) -> JSON:
@@ -90,24 +77,6 @@ def output_text(value: str) -> JSON:
 
 
 # Recorded streams
-
-
-def recorded() -> list[JSON]:
-    if CORPUS is None:
-        return []
-    lines = (CORPUS / "sse" / "manifest.jsonl").read_bytes().splitlines()
-    return [tags for tags in map(json.loads, lines) if tags["provider"] in PROVIDERS]
-
-
-def body_of(tags: JSON) -> bytes:
-    assert CORPUS is not None
-    path: Path = CORPUS / tags["file"]
-    return path.read_bytes()
-
-
-def payloads_of(body: bytes) -> list[JSON]:
-    lines = [line for line in body.replace(b"\r\n", b"\n").split(b"\n") if line.startswith(b"data:")]
-    return [json.loads(line[5:]) for line in lines if line[5:].strip() != b"[DONE]"]
 
 
 def deltas_and_dones(payloads: list[JSON]) -> tuple[dict[JSON, str], dict[JSON, str]]:
@@ -156,26 +125,7 @@ def agrees(answer: Answer, tags: JSON, payloads: list[JSON]) -> dict[str, bool]:
 
 @needs_corpus
 def test_every_recorded_stream_says_what_its_tags_and_its_own_whole_texts_say() -> None:
-    counts: Counter[str] = Counter()
-    for tags in recorded():
-        body = body_of(tags)
-        events = events_of([body])
-        answer = Answer.of(events)
-        wrong = [what for what, right in agrees(answer, tags, payloads_of(body)).items() if not right]
-        assert not wrong, f"{tags['file']}: {wrong}"
-        assert any(isinstance(event, ThinkingDelta) for event in events) == tags["has_thinking"], tags["file"]
-        counts[tags["provider"]] += 1
-        counts["tools"] += bool(answer.arguments)
-        counts["parallel tools"] += len(answer.arguments) > 1
-        counts["two messages"] += len(answer.text) > 1
-        counts["thinking"] += tags["has_thinking"]
-        counts["thinking aloud"] += bool(answer.thinking)
-        counts["signed"] += any(isinstance(event, ThinkingDelta) and event.signature != "" for event in events)
-        counts["refusals"] += bool(answer.refusal)
-        counts["incomplete"] += answer.finishes != ["completed"]
-        counts["logprobs"] += any(isinstance(event, Logprobs) for event in events)
-    count_bodies("openai-responses", "sse", counts)
-    assert counts == {
+    expected_counts = {
         "openai-responses": 234,
         "other-openai-responses-compatible": 10,
         "tools": 72,
@@ -188,6 +138,24 @@ def test_every_recorded_stream_says_what_its_tags_and_its_own_whole_texts_say() 
         "incomplete": 5,
         "logprobs": 1,
     }
+    with DIALECT.table("sse", expected_counts) as counts:
+        for tags in recorded():
+            body = body_of(tags)
+            events = events_of([body])
+            answer = Answer.of(events)
+            wrong = [what for what, right in agrees(answer, tags, payloads_of(body)).items() if not right]
+            assert not wrong, f"{tags['file']}: {wrong}"
+            assert any(isinstance(event, ThinkingDelta) for event in events) == tags["has_thinking"], tags["file"]
+            counts[tags["provider"]] += 1
+            counts["tools"] += bool(answer.arguments)
+            counts["parallel tools"] += len(answer.arguments) > 1
+            counts["two messages"] += len(answer.text) > 1
+            counts["thinking"] += tags["has_thinking"]
+            counts["thinking aloud"] += bool(answer.thinking)
+            counts["signed"] += any(isinstance(event, ThinkingDelta) and event.signature != "" for event in events)
+            counts["refusals"] += bool(answer.refusal)
+            counts["incomplete"] += answer.finishes != ["completed"]
+            counts["logprobs"] += any(isinstance(event, Logprobs) for event in events)
 
 
 @needs_corpus
@@ -213,48 +181,41 @@ def test_every_recorded_stream_says_the_same_in_every_cut() -> None:
     cuts = 0
     for number, tags in enumerate(sorted(recorded(), key=lambda tags: tags["n_bytes"])):
         body = body_of(tags)
-        expected = events_of([body])
         rng = random.Random(tags["file"])
         counts = (1, 40, len(body) // 9) if number % 8 == 0 else (1, 40)
         some = (cut_at(body, rng.sample(range(1, len(body)), count)) for count in counts)
-        for pieces in every_cut(body, limit=SMALL) if number < 1 else some:
-            assert_same(events_of(pieces), expected)
-            cuts += 1
+        cuts += DIALECT.assert_same_in(body, every_cut(body, limit=SMALL) if number < 1 else some)
     assert cuts > 500
 
 
 @needs_corpus
 def test_recorded_chunks_without_framing_are_read_too() -> None:
-    assert CORPUS is not None
-    counts: Counter[str] = Counter()
-    for name in CHUNK_PROVIDERS:
-        for side in sorted((CORPUS / "chunks" / name).glob("*.meta.json")):
-            tags = json.loads(side.read_bytes())["tags"]
-            lines = side.with_name(side.name.removesuffix(".meta.json")).read_bytes().splitlines()
-            broken = side.name.startswith("parallel-tool-call-wrapper")  # two of its lines were cut short by hand
-            events = events_of([b"data: " + line + b"\n\n" for line in (lines[1:-1] if broken else lines)])
-            answer = Answer.of(events)
-            deltas, dones = deltas_and_dones([json.loads(line) for line in (lines[1:-1] if broken else lines)])
-            silent = {place: value for place, value in dones.items() if place not in deltas}
-            counted = sum(map(len, of_kind(silent, "function_call_arguments")))  # the tags count deltas
-            spliced = sum(isinstance(event, Started) and event.response_id != "" for event in events) > 1
-            assert sum(map(len, answer.text.values())) == tags["n_text_chars"], side.name
-            assert sum(map(len, answer.arguments.values())) == tags["n_tool_arg_chars"] + counted, side.name
-            assert len(answer.arguments) == tags["n_tool_calls"] + spliced * bool(answer.arguments), side.name
-            assert set(answer.names.values()) == set(tags["tool_names"]), side.name
-            assert set(answer.finishes) == set(tags["finish_reasons"]) - {"failed"}, side.name
-            assert bool(answer.errors) == tags["has_error_event"], side.name
-            assert (answer.usage is not None) == tags["has_usage"], side.name
-            assert any(isinstance(event, ThinkingDelta) for event in events) == tags["has_thinking"], side.name
-            for arguments in answer.arguments.values():
-                json.loads(arguments)
-            assert_same(
-                events_of([b"data: " + line + b"\r\n\r\n" for line in (lines[1:-1] if broken else lines)]), events
-            )
-            counts[name] += 1
-            counts["spliced"] += spliced
-    count_bodies("openai-responses", "chunks", counts)
-    assert counts == {"openai-responses": 31, "xai-responses": 6, "open-responses": 4, "spliced": 2}
+    expected_counts = {"openai-responses": 31, "xai-responses": 6, "open-responses": 4, "spliced": 2}
+    with DIALECT.table("chunks", expected_counts) as counts:
+        for name in CHUNK_PROVIDERS:
+            for log in logs_of(name):
+                tags = log.tags
+                broken = log.name.startswith("parallel-tool-call-wrapper")  # two of its lines were cut short by hand
+                lines = log.lines[1:-1] if broken else log.lines
+                events = DIALECT.events_of_lines(lines)
+                answer = Answer.of(events)
+                deltas, dones = deltas_and_dones([json.loads(line) for line in lines])
+                silent = {place: value for place, value in dones.items() if place not in deltas}
+                counted = sum(map(len, of_kind(silent, "function_call_arguments")))  # the tags count deltas
+                spliced = sum(isinstance(event, Started) and event.response_id != "" for event in events) > 1
+                assert sum(map(len, answer.text.values())) == tags["n_text_chars"], log.name
+                assert sum(map(len, answer.arguments.values())) == tags["n_tool_arg_chars"] + counted, log.name
+                assert len(answer.arguments) == tags["n_tool_calls"] + spliced * bool(answer.arguments), log.name
+                assert set(answer.names.values()) == set(tags["tool_names"]), log.name
+                assert set(answer.finishes) == set(tags["finish_reasons"]) - {"failed"}, log.name
+                assert bool(answer.errors) == tags["has_error_event"], log.name
+                assert (answer.usage is not None) == tags["has_usage"], log.name
+                assert any(isinstance(event, ThinkingDelta) for event in events) == tags["has_thinking"], log.name
+                for arguments in answer.arguments.values():
+                    json.loads(arguments)
+                assert_same(DIALECT.events_of_lines(lines, b"\r\n\r\n"), events)
+                counts[name] += 1
+                counts["spliced"] += spliced
 
 
 @needs_corpus

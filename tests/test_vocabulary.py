@@ -142,10 +142,9 @@ def responses_items() -> set[str]:
 def responses_parts() -> set[str]:
     from openai.types.responses import ResponseOutputMessage, ResponseReasoningItem
 
-    fields = {**ResponseOutputMessage.model_fields, **ResponseReasoningItem.model_fields}
-    names = ("content", "summary")
-    inner = [fields[name].annotation for name in names] + [ResponseOutputMessage.model_fields["content"].annotation]
-    return set().union(*map(types_of, inner))
+    message, reasoning = ResponseOutputMessage.model_fields, ResponseReasoningItem.model_fields
+    places = (message["content"], reasoning["content"], reasoning["summary"])
+    return {word for place in places for word in types_of(place.annotation)}
 
 
 def responses_statuses() -> set[str]:

@@ -21,6 +21,8 @@ __all__ = ["Ledger"]
 T = TypeVar("T")
 R = TypeVar("R")
 
+_SLACK = 0.1  # seconds: who asks for all the time that is left gets it, though the clock went on while he asked
+
 
 class Ledger(Generic[T]):
     """The account of one stream, over all its attempts.
@@ -104,7 +106,7 @@ class Ledger(Generic[T]):
             StreamCancelledError: the caller left meanwhile.
             StreamTimeoutError: the total deadline would pass before.
         """
-        if self._clock.now() + seconds >= self.total_at:
+        if self._clock.now() + seconds > self.total_at + _SLACK:
             raise self.late()
         await self.wait(self._clock.sleep(seconds))
 

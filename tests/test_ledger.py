@@ -95,3 +95,15 @@ async def test_a_wait_gives_what_it_waited_for() -> None:
         return 42
 
     assert await Ledger[int](FakeClock()).wait(answer()) == 42
+
+
+async def test_a_pause_for_all_the_time_that_is_left_is_waited_for() -> None:
+    clock = FakeClock()
+    ledger: Ledger[int] = Ledger(clock, 10)
+    ledger.begin()
+    waiting = asyncio.ensure_future(ledger.pause(10.001))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await clock.advance(10)
+    with pytest.raises(StreamTimeoutError):
+        await waiting

@@ -18,11 +18,9 @@ from .errors import (
     TruncatedError,
 )
 from .partial import PartialParser
-from .residual import Splice
 from .response import Outcome, OutcomeKind, StreamingResponse, ToolCall, kind_of
 
 if TYPE_CHECKING:
-    from .continuation import Continuation
     from .events import Finished, Started, ToolDelta
     from .jsonsink import JSONLimits
     from .partial import Step
@@ -103,22 +101,11 @@ class AnswerReader(Generic[T]):
         context: Any,  # Any: Pydantic's own type for it
         fail_fast: bool,
         attempt: int,
-        continuation: Continuation | None = None,
     ) -> None:
-        def parser(*, lenient: bool, fail_fast: bool) -> PartialParser[T]:
-            return PartialParser(
-                response_model,
-                lenient=lenient,
-                wrap_key=wrap_key,
-                limits=limits,
-                context=context,
-                fail_fast=fail_fast,
-                prefix="" if continuation is None else continuation.prefix,
-                splice=None if continuation is None else Splice(continuation.places),
-            )
-
-        self._parser = parser(lenient=lenient, fail_fast=fail_fast)
-        self._make = parser
+        self._parser = PartialParser(
+            response_model, lenient=lenient, wrap_key=wrap_key, limits=limits, context=context, fail_fast=fail_fast
+        )
+        self._spare = (response_model, wrap_key, limits, context)
         self._attempt = attempt
         self._chunks: list[str] = []  # deltas since the last step, read or not
         self._unread: list[str] = []
@@ -140,7 +127,7 @@ class AnswerReader(Generic[T]):
         said = self.said
         again = bool(event.response_id) and said.response_id not in ("", event.response_id)
         if again:
-            if self._parser.came or self._unread or said.choices:
+            if self._parser.text or self._unread or said.choices:
                 raise IncompleteError(
                     "the provider broke its answer off and began another; what had closed is in outcome.last_partial"
                 )
@@ -242,9 +229,10 @@ class AnswerReader(Generic[T]):
 
     def _value(self) -> T:
         text = "".join(self.said.prose) or next(("".join(parts) for _, _, parts in self.said.calls.values()), "")
-        if text and not self._parser.came:
+        if text and not self._parser.text:
             # A tool call was due and text came, or the other way round: many compatible providers do so.
-            self._parser = self._make(lenient=True, fail_fast=True)
+            model, key, limits, context = self._spare
+            self._parser = PartialParser(model, lenient=True, wrap_key=key, limits=limits, context=context)
             self._parser.feed(text)
         return self._parser.finish()
 
@@ -272,7 +260,6 @@ class AnswerReader(Generic[T]):
             last_partial=self._last.snapshot if self._last is not None else None,
             completed=self._parser.completed(),
             raw_text=self._parser.text,
-            kept_text=self._parser.kept_text,
             **self.said.facts(),
         )
         if problem is not None:

@@ -29,7 +29,6 @@ from .sse import SSEDecoder
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .continuation import Continuation
     from .jsonsink import JSONLimits
     from .providers.base import ProviderDecoder
     from .request import Cadence
@@ -63,7 +62,6 @@ class StreamDecoder(Generic[T]):
         fail_fast: end when a value closes invalid. False waits for the end, where Pydantic judges the whole.
         attempt: the number that the responses carry.
         array: the body is one JSON array instead of an event stream, as Gemini's is without ``alt=sse``.
-        continuation: what stands already, where the answer is only the rest; None for a whole one.
 
     Raises:
         ConfigurationError: `response_model` is no type that Pydantic can read.
@@ -96,7 +94,6 @@ class StreamDecoder(Generic[T]):
         fail_fast: bool = True,
         attempt: int = 1,
         array: bool = False,
-        continuation: Continuation | None = None,
     ) -> None:
         self._bound = bound = max_event_bytes or _MAX_EVENT_BYTES
         self._sse: SSEDecoder | JSONArrayDecoder = SSEDecoder(max_line_bytes=bound, max_event_bytes=bound)
@@ -111,7 +108,6 @@ class StreamDecoder(Generic[T]):
             context=context,
             fail_fast=fail_fast,
             attempt=attempt,
-            continuation=continuation,
         )
         self._tool = tool
         self._tool_name = tool_name.strip("_")

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from .clock import DeadlinePassed, Interrupted, Watchdog
-from .continuing import asked
 from .decoder import StreamDecoder
 from .errors import (
     ConnectionFailedError,
@@ -29,7 +28,6 @@ from .errors import (
     StructStreamError,
     UnexpectedResponseError,
 )
-from .events import Finished, StreamEnd
 from .facts import AttemptBegan, AttemptEnded, FirstToken
 from .providers import model_schema, wrap_key
 from .response import Attempt, OutcomeKind, Timings
@@ -104,15 +102,14 @@ class Exchange(Generic[T]):
         self._connect = connect
         self._clock = clock
         self._ledger = ledger
-        on_wire = asked(request)
-        self._mode = route.mode(on_wire)
-        self._call = route.encode(on_wire)
+        self._mode = route.mode(request)
+        self._call = route.encode(request)
         self._number = ledger.number()
         self._decoder: StreamDecoder[T] = StreamDecoder(
             request.response_model,
             route.provider.decoder(),
             tool=self._mode == "tool",
-            tool_name=model_schema(on_wire.response_model).name,
+            tool_name=model_schema(request.response_model).name,
             lenient=self._mode == "prompted" or route.spec.lenient,
             wrap_key=wrap_key(request.response_model),
             cadence=request.cadence,
@@ -122,7 +119,6 @@ class Exchange(Generic[T]):
             context=request.context,
             fail_fast=request.fail_fast,
             attempt=self._number,
-            continuation=request.continuation,
         )
         self._watchdog = Watchdog(clock)
         self._answer: HTTPAnswer | None = None
@@ -133,7 +129,6 @@ class Exchange(Generic[T]):
         self._first_byte: float | None = None
         self._first_partial: float | None = None
         self._said_all = False
-        self._nothing_missing = request.continuation is not None and request.continuation.schema is None
 
     async def run(self) -> AsyncGenerator[StreamingResponse[T], None]:
         """Yield each step; the last one carries the outcome. Leaving at any point closes the connection."""
@@ -142,10 +137,8 @@ class Exchange(Generic[T]):
         error: StructStreamError | None = None
         try:
             try:
-                body = None if self._nothing_missing else await self._open()
-                if body is None:
-                    decoder.feed_events((Finished("stop"), StreamEnd()))
-                elif self._request.enable_streaming:
+                body = await self._open()
+                if self._request.enable_streaming:
                     data = await self._first(body)
                     with watchdog:
                         while data:

@@ -16,7 +16,6 @@ from .errors import ConfigurationError
 from .policies import Midstream, Policies
 
 if TYPE_CHECKING:
-    from .continuation import Continuation
     from .progress import ProgressCallback
 
 __all__ = ["Cadence", "HTTPRequest", "Message", "Mode", "StreamingStructuredRequest", "Timeouts"]
@@ -118,7 +117,6 @@ class StreamingStructuredRequest(Generic[T]):
         fail_fast: end the stream when a value closes invalid. False waits for the end, where Pydantic judges the whole.
         headers: HTTP headers to add to the call.
         extra: parameters for the provider's body, taken as they are; they win over those above.
-        continuation: what stands of an answer that broke off, where only its rest is asked for; made by the service.
 
     Raises:
         ConfigurationError: an argument cannot work; the sentence says which and what to do.
@@ -153,7 +151,6 @@ class StreamingStructuredRequest(Generic[T]):
     fail_fast: bool = True
     headers: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)  # Any: the provider's own parameters
-    continuation: Continuation | None = None
 
     def __post_init__(self) -> None:
         for problem in _problems(self):
@@ -178,8 +175,6 @@ class StreamingStructuredRequest(Generic[T]):
             decides["type"] = [name, TypeAdapter(model).json_schema()]
         except (PydanticUserError, SchemaError, NameError):
             decides["type"] = name  # a type without a JSON schema can be known by its name only
-        if self.continuation is not None:
-            decides["continuation"] = self.continuation.said
         text = json.dumps(_plain(decides), sort_keys=True, default=repr, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -196,7 +196,6 @@ class Outcome(Generic[T]):
         last_partial: the last snapshot; None where no value had begun.
         completed: the paths that had closed, in the order in which they did.
         raw_text: the JSON text that was received (in lenient reading: repaired).
-        kept_text: the part of it before the value that was refused; None where none was.
         finish_reason: the provider's own word; None where it sent none.
         thinking: what the model thought aloud; empty where it did not.
         signature: the provider's seal on the thinking, to be sent back with it; empty where it gave none.
@@ -221,7 +220,6 @@ class Outcome(Generic[T]):
     last_partial: Any = None  # a snapshot of T: what it reads like depends on T's kind
     completed: Sequence[str] = ()
     raw_text: str = ""
-    kept_text: str | None = None
     finish_reason: str | None = None
     thinking: str = ""
     signature: str = ""

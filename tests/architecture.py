@@ -49,9 +49,9 @@ class Floor:
     never: frozenset[str] = _EFFECTS
 
 
-_WORDS = ("errors", "request", "continuation", "response", "events", "facts", "policies", "progress", "markers")
+_WORDS = ("errors", "request", "response", "events", "facts", "policies", "progress", "markers")
 _JSON_WORDS = ("jsongrammar", "jsonsink", "jsonstream", "jsonarray")
-_CORE = ("text", *_JSON_WORDS, "sse", "repair", "repair.*", "partial", "partial.*", "residual", "residual.*")
+_CORE = ("text", *_JSON_WORDS, "sse", "repair", "repair.*", "partial", "partial.*")
 # What dialects have in common; `arguments` writes the JSON text of a tool call that comes as values with their paths.
 _SHARED = tuple(f"providers.{name}" for name in ("base", "failures", "schema", "arguments", "content", "thinking"))
 # A dialect in two files: the second belongs to the first alone.
@@ -61,7 +61,7 @@ _PARTS = {
     "providers.openai_responses": "providers.openai_items",
 }
 _EDGE = ("transport", "httpclient", "http2", "clock")
-_SERVICE = ("service", "run", "layers", "continuing", "stream", "sync", "exchange", "ledger", "pool", "adopted")
+_SERVICE = ("service", "run", "layers", "stream", "sync", "exchange", "ledger", "pool", "adopted")
 _POLICIES = ("resilience", "guardrails", "instrumentation")
 # The attempts are one policy in several files: the others are its pure parts and belong to it alone.
 _ATTEMPTS = ("resilience.retry", "resilience.holding")
@@ -78,7 +78,6 @@ FLOORS: Sequence[Floor] = (
     Floor("core", ("jsonstream",), (*_WORDS, "text", "jsongrammar", "jsonsink"), _JSON),
     Floor("core", ("repair", "repair.*"), (*_WORDS, "text", "jsongrammar", "repair.*"), _JSON),
     Floor("core", ("partial", "partial.*"), (*_WORDS, "text", "jsonsink", "jsonstream", "repair", "partial.*"), _JSON),
-    Floor("core", ("residual", "residual.*"), (*_WORDS, "text", "jsonstream", "partial.*", "residual.*"), _JSON),
     Floor("dialects", _SHARED, (*_WORDS, "sse", *_SHARED), _JSON),
     Floor("dialects", ("providers",), (*_WORDS, "sse", "providers.*"), _JSON),
     *(Floor("dialects", (whole,), (*_WORDS, "sse", *_SHARED, part), _JSON) for whole, part in _PARTS.items()),
@@ -136,7 +135,7 @@ FLOORS: Sequence[Floor] = (
     Floor(
         "leaves",
         ("testing", "testing.*"),
-        (*_WORDS, "sse", "text", "residual", *_EDGE, "testing", "testing.*"),
+        (*_WORDS, "sse", *_EDGE, "testing", "testing.*"),
         _JSON | {"h11", "vcr", "yaml"},
         frozenset(),
     ),

@@ -62,8 +62,6 @@ class Builder:
         """The root was opaque and has closed: it is shown once the stream has ended well."""
         self.refused_at: int | None = None
         """The offset behind the value that closed invalid; None while none did."""
-        self.refused_from = 0
-        """The offset where that value began."""
         self.refused_key = False
         """The newest key cannot be: it is unknown where that is forbidden, or not of the mapping's kind."""
         self.work = 0
@@ -268,7 +266,7 @@ class Builder:
             except Exception as error:  # a caller's validator may raise anything
                 asks_outside = shape.asks_outside and self.top is not self.root
                 if self._fail_fast and self._certain and not asks_outside:
-                    self.refused_at, self.refused_from = end, end - len(raw)
+                    self.refused_at = end
                     path = self.top.path_of(len(self.top.values))
                     raise as_invalid(error, path[:-1] if siblings else path, raw, self._outer) from error
         self._closed(value, shape, text=raw, waits=shape.deferred and siblings is None)
@@ -330,7 +328,7 @@ class Builder:
             self._slot.validator.validate_json(raw, context=self._context)
         except ValidationError as error:
             if error.errors()[0]["type"] == "union_tag_invalid":
-                self.refused_at, self.refused_from = end, self._skip_start
+                self.refused_at = end
                 raise as_invalid(error, self.top.path_of(len(self.top.values)), raw, self._outer) from error
 
 

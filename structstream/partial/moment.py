@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .builder import Closing
     from .shapes import Shape
 
-__all__ = ["ClosedPaths", "Moment", "Reading", "shows_open_text"]
+__all__ = ["ClosedPaths", "Moment", "Reading"]
 
 # Where nothing tells how long a text or a list will be, half of it is taken to be there after so much.
 _HALF_TEXT = 200
@@ -142,15 +142,6 @@ def _closed_in(text: str, shape: Shape, reading: Reading) -> list[list[str | int
         if reading.ended:
             reader.finish()
     return [node.path_of(pos) for node, pos, _, _ in builder.closings]
-
-
-def shows_open_text(text: str, shape: Shape) -> bool:
-    """Whether `text` ends within a string that is shown while it grows."""
-    buffer = TextBuffer()
-    builder = Builder(shape, buffer, check=False)
-    with suppress(JSONSyntaxError, JSONLimitError):  # then no string is open
-        JSONStream(builder, limits=UNBOUNDED, allow_nan=True, buffer=buffer).feed(text)
-    return builder.text is not None
 
 
 class ClosedPaths(Sequence[str]):

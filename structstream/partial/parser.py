@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from structstream.errors import JSONLimitError, JSONSyntaxError
 from structstream.jsonsink import JSONLimits
@@ -21,20 +21,13 @@ from .wrapped import Unwrapped, unwrapped_path, wrapper
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["PartialParser", "Splicer"]
+__all__ = ["PartialParser"]
 
 T = TypeVar("T")
 
 _CONTAINERS_OR_NULL = frozenset("{[n")
 # Characters that wait for somebody to look: enough to step over whole values, little enough to hear of errors soon.
 _BLOCK = 4096
-
-
-class Splicer(Protocol):
-    """Turns the text of an answer into the text that goes on behind a prefix."""
-
-    def feed(self, text: str) -> str: ...
-    def finish(self) -> str: ...
 
 
 class PartialParser(Generic[T]):
@@ -50,8 +43,6 @@ class PartialParser(Generic[T]):
         limits: the bounds of the document; None for the defaults.
         context: Pydantic's validation context.
         fail_fast: raise when a value closes invalid. False waits for the end, where Pydantic judges the whole.
-        prefix: text that stands already: what is fed goes on behind it.
-        splice: turns what is fed into the text that goes on; None where it is that text.
 
     Raises:
         ConfigurationError: `response_model` is no type that Pydantic can read.
@@ -73,8 +64,6 @@ class PartialParser(Generic[T]):
         limits: JSONLimits | None = None,
         context: Any = None,  # Any: Pydantic's own type for it
         fail_fast: bool = True,
-        prefix: str = "",
-        splice: Splicer | None = None,
     ) -> None:
         self._key = wrap_key
         self.shape = shape_of(response_model if wrap_key is None else wrapper(response_model, wrap_key))
@@ -88,11 +77,6 @@ class PartialParser(Generic[T]):
         self._repair = self._make_repair() if lenient else None
         self._waiting: list[str] = []
         self._waiting_length = 0
-        self._splice = splice
-        self._prefix = len(prefix)
-        if prefix:
-            self._reader.feed(prefix)
-            self._moment()  # what closed in it was told when it came first
 
     def _make_repair(self) -> JSONRepair:
         kinds = accepts(self.shape.schema, self.shape.definitions)
@@ -125,7 +109,7 @@ class PartialParser(Generic[T]):
         Raises:
             JSONSyntaxError, JSONLimitError, InvalidOutputError: as `feed`.
         """
-        if self._waiting or self._repair is not None or self._splice is not None:
+        if self._waiting or self._repair is not None:
             self.feed(text)
             self.read()
         else:
@@ -142,16 +126,13 @@ class PartialParser(Generic[T]):
             text = "".join(self._waiting)
             self._waiting = []
             self._waiting_length = 0
-            self._take(text if self._repair is None else self._repaired(self._repair, text))
-
-    def _take(self, text: str) -> None:
-        self._reader.feed(text if self._splice is None else self._splice.feed(text))
+            self._reader.feed(text if self._repair is None else self._repaired(self._repair, text))
 
     def _repaired(self, repair: JSONRepair, text: str) -> str:
         try:
             return repair.feed(text)
         except (JSONSyntaxError, JSONLimitError):
-            self._take(repair.salvaged)  # what stood before the fault is read, wherever the text was cut
+            self._reader.feed(repair.salvaged)  # what stood before the fault is read, wherever the text was cut
             raise
 
     @property
@@ -165,12 +146,6 @@ class PartialParser(Generic[T]):
         """The JSON text so far; in lenient reading the repaired one."""
         self.read()
         return self._text.text()
-
-    @property
-    def came(self) -> bool:
-        """Whether there is text beyond the prefix."""
-        self.read()
-        return self._text.length > self._prefix
 
     @property
     def path(self) -> str:
@@ -197,14 +172,6 @@ class PartialParser(Generic[T]):
         reading = Reading(self._limits, allow_nan=self._lenient, ended=bool(self._builder.root.values))
         return ClosedPaths(self._accepted_text(), self.shape, reading, rename)
 
-    @property
-    def kept_text(self) -> str | None:
-        """The text before a value or key that was refused; None where none was."""
-        builder = self._builder
-        if builder.refused_key:
-            return self._text.slice(0, self._reader.mark)
-        return None if builder.refused_at is None else self._text.slice(0, builder.refused_from)
-
     def _accepted_text(self) -> str:
         """The text without the value or key that was refused: that one stays open."""
         builder = self._builder
@@ -222,10 +189,7 @@ class PartialParser(Generic[T]):
         self.read()
         if self._repair is not None:
             repair, self._repair = self._repair, None
-            self._take(repair.finish())
-        if self._splice is not None:
-            splice, self._splice = self._splice, None
-            self._reader.feed(splice.finish())
+            self._reader.feed(repair.finish())
         self._reader.finish()
         value = self._builder.root.values[0]
         if value is ABSENT:

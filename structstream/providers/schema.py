@@ -18,7 +18,6 @@ from pydantic import PydanticUserError, TypeAdapter
 from pydantic.errors import PydanticInvalidForJsonSchema
 from pydantic_core import SchemaError
 
-from structstream.continuation import AskedFor
 from structstream.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -205,17 +204,11 @@ def wrap_key(response_model: object) -> str | None:
 
 def _build(response_model: object, form_name: StrictFormName) -> ModelSchema:
     name = _name(response_model)
-    if isinstance(response_model, AskedFor):
-        return _model_schema(name, dict(response_model.schema), form_name)
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(response_model)  # type: ignore[arg-type]  # Any: the type is the caller's
         schema = adapter.json_schema(mode="validation", by_alias=True)
     except (PydanticInvalidForJsonSchema, PydanticUserError, SchemaError, NameError) as problem:
         raise ConfigurationError(f"response_model {response_model!r} has no JSON schema: {problem}") from problem
-    return _model_schema(name, schema, form_name)
-
-
-def _model_schema(name: str, schema: _Schema, form_name: StrictFormName) -> ModelSchema:
     root = _root_inlined(schema)
     wrap = None if root.get("type") == "object" else WRAP_KEY
     plain = schema if wrap is None else _wrapped(schema)

@@ -17,7 +17,6 @@ from .dialects import DIALECTS, dialect_for
 from .dialects.base import BadQuestionError, Reply, as_array, reply
 from .faults import Fault, parse_fault
 from .records import RecordedRequest, without_secrets
-from .residual import rest_of_document
 from .script import Script
 from .server import Connection, HTTPQuestion
 
@@ -55,8 +54,7 @@ class SimulatedProvider:
         script: how answers go; may be replaced between requests.
         faults: what goes wrong, by the number of the POST request: a sequence in order, None for nothing; or a mapping.
         repeat_faults: begin again at the first of a sequence of faults after the last.
-        document: the text of every answer, or a function that makes it from the question; None for generated data. A
-            request for the rest of an answer that broke off gets the rest of it.
+        document: the text of every answer, or a function that makes it from the question; None for generated data.
         models: what ``GET /v1/models`` lists.
         api_key: the only key that is taken; None for any and none.
         clock: measures pace and times; None for the machine's.
@@ -344,9 +342,7 @@ class SimulatedProvider:
         )
         # A caller's seed asks for the same answer each time; without one each request has its own.
         seed = f"{self.seed}/{f'#{record.number}' if question.seed is None else question.seed}"
-        record.documents = tuple(
-            self._document(question, record.body, f"{seed}/{choice}") for choice in range(question.choices)
-        )
+        record.documents = tuple(self._document(question, f"{seed}/{choice}") for choice in range(question.choices))
         response_id = f"{dialect.id_prefix}simulated-{self.seed}-{record.number}"
         said: Sequence[ProviderEvent] = answer(question, self.script, record.documents, response_id, seed)
         if fault is not None and fault.said is not None:
@@ -359,11 +355,10 @@ class SimulatedProvider:
         kind, sent = (_JSON, as_array(sent)) if question.array else (_STREAM, sent)
         return Reply(200, (("content-type", kind), ("cache-control", "no-cache")), sent, streamed=True)
 
-    def _document(self, question: Question, body: object, seed: str) -> str:
+    def _document(self, question: Question, seed: str) -> str:
         if self.document is None:
             return document_for(question, self.script, seed)
-        document = self.document if isinstance(self.document, str) else self.document(question)
-        return rest_of_document(document, body, question.schema)
+        return self.document if isinstance(self.document, str) else self.document(question)
 
     def _models(self, wanted: str) -> Reply:
         rows = [

@@ -18,7 +18,7 @@ from .compatible import COMPATIBLE, RESPONSES
 from .google import Google
 from .openai_chat import OpenAIChat
 from .openai_responses import OpenAIResponses
-from .schema import WRAP_KEY, ModelSchema, model_schema, wrap_key
+from .schema import WRAP_KEY, ModelSchema, model_schema, schema_of, wrap_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,6 +38,7 @@ __all__ = [
     "model_schema",
     "resolve_mode",
     "route",
+    "schema_of",
     "wrap_key",
 ]
 
@@ -140,7 +141,7 @@ def resolve_mode(request: StreamingStructuredRequest[T], spec: ProviderSpec, mod
             choice = ", ".join(("auto", *able))
             raise ConfigurationError(f"{spec.name}/{model} cannot do mode={request.mode!r}; choose one of {choice}")
         return request.mode
-    schema = model_schema(request.response_model, spec.strict_form)
+    schema = schema_of(request, spec.strict_form)
     for mode in able:
         if mode != "native" or spec.any_schema or schema.strict is not None:
             return mode

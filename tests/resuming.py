@@ -27,7 +27,7 @@ def document_of(kind: Any, text: str) -> str:  # Any: all that a TypeAdapter tak
 def continued(kind: Any, text: str, refused: InvalidOutputError | None = None) -> Continuation | None:
     """What follows upon an attempt that got as far as `text`."""
     request: StreamingStructuredRequest[Any] = StreamingStructuredRequest(
-        response_model=kind, model="openai/gpt-4o", prompt="Who?"
+        response_model=type(None) if kind is None else kind, model="openai/gpt-4o", prompt="Who?"
     )
     found = continued_request(request, Outcome(OutcomeKind.INCOMPLETE, raw_text=text), refused=refused)
     return None if found is None else found.continuation

@@ -63,7 +63,8 @@ class Opened:
         """The text that is kept; it ends within a string if that is open."""
         if self.string_at is not None:
             return self.text[: end_of_characters(self.text, self.string_at + 1)]
-        return self.text[: self.containers[-1].end] if self.containers else ""
+        kept = self.text[: self.containers[-1].end] if self.containers else ""
+        return f"{kept} " if kept[-1:].isdigit() else kept  # a number has closed when something follows it
 
     @property
     def so_far(self) -> str:

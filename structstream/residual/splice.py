@@ -44,6 +44,7 @@ class Splice:
     def __init__(
         self, levels: Sequence[OpenLevel], *, lenient: bool = False, limits: JSONLimits | None = None
     ) -> None:
+        self._names = {level.name for level in levels if level.name}
         bounds = limits or JSONLimits()
         # The answer has its own object and one a level around what goes into the document.
         self._limits = JSONLimits(
@@ -54,11 +55,10 @@ class Splice:
         )
         self._repair = (
             JSONRepair(starts="{", max_depth=self._limits.max_depth, max_number_length=bounds.max_number_length)
-            if lenient
+            if lenient and self._names
             else None
         )
         self._levels = levels
-        self._names = {level.name for level in levels if level.name}
         self._answer = MemberReader(self, "the rest", self._limits)
         self._turn = -1  # the level whose rest is due
         self._open: _Rest | None = None  # takes what is due

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from structstream.continuation import Continuation, OpenLevel
 from structstream.errors import InvalidOutputError
 from structstream.partial import PartialParser
-from structstream.providers import wrap_key
+from structstream.providers import ROUTES, wrap_key
 from structstream.request import StreamingStructuredRequest
 from structstream.residual import Splice, rest_of, written
 from structstream.response import Outcome, OutcomeKind
 from structstream.resume import continued_request
+from structstream.service import StructuredLLMService
+from structstream.testing import SimulatedProvider
 
-__all__ = ["answer_to", "asked_again", "closed_in", "continued", "document_of", "gone_on"]
+__all__ = [
+    "MODELS",
+    "Tried",
+    "answer_to",
+    "asked_again",
+    "closed_in",
+    "continued",
+    "document_of",
+    "gone_on",
+    "speaking",
+    "tried",
+]
 
 
 def document_of(kind: Any, text: str) -> str:  # Any: all that a TypeAdapter takes, here and below
@@ -97,3 +112,57 @@ def asked_again(continuation: Continuation) -> Iterator[str]:
 
 def _alternatives(schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return list(schema["anyOf"]) if "anyOf" in schema else [schema]
+
+
+@asynccontextmanager
+async def speaking(dialect: str, **provider: Any) -> AsyncIterator[tuple[StructuredLLMService, SimulatedProvider]]:
+    """Run a simulated provider, and a service that speaks one dialect to it."""
+    spec = ROUTES[MODELS[dialect].partition("/")[0]]
+    async with SimulatedProvider(**provider) as simulated:
+        base_url = simulated.base_url.removesuffix("" if spec.base_url.endswith("/v1") else "/v1")
+        row = replace(spec, base_url=base_url, base_url_env=())
+        async with StructuredLLMService(providers={spec.name: row}, api_keys={spec.name: "any"}) as service:
+            yield service, simulated
+
+
+MODELS = {
+    "openai_chat": "openai/gpt-4o",
+    "openai_responses": "openai-responses/gpt-4o",
+    "anthropic": "anthropic/claude-sonnet-4-5",
+    "google": "google/gemini-2.5-flash",
+}
+"""A model that speaks each dialect."""
+
+
+@dataclass
+class Tried:
+    """What the attempts for one answer came to."""
+
+    outcome: Outcome[Any]
+    plans: list[str] = field(default_factory=list)  # of the attempts after the first: resume or restart
+    asked_again: list[str] = field(default_factory=list)
+
+
+async def tried(
+    service: StructuredLLMService, request: StreamingStructuredRequest[Any], fault: str = "", *, most: int = 2
+) -> Tried:
+    """Make at most `most` attempts, the first with a fault, each going on where the one before stopped."""
+    headers = {"x-simulate": fault} if fault else {}
+    done = Tried(await _outcome_of(service, replace(request, headers=headers)))
+    while done.outcome.error is not None and len(done.plans) + 1 < most:
+        going_on = continued_request(request, done.outcome)
+        done.plans.append("restart" if going_on is None else "resume")
+        if going_on is not None and going_on.continuation is not None:
+            done.asked_again += asked_again(going_on.continuation)
+        request = replace(request, continuation=None) if going_on is None else going_on
+        done.outcome = await _outcome_of(service, request)
+    return done
+
+
+async def _outcome_of(service: StructuredLLMService, request: StreamingStructuredRequest[Any]) -> Outcome[Any]:
+    last = None
+    async with aclosing(service.route_structured_streaming(request)) as stream:
+        async for step in stream:
+            last = step.outcome
+    assert last is not None
+    return last

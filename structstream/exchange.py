@@ -390,8 +390,8 @@ def _incomplete(broken: ConnectionFailedError) -> IncompleteError:
 
 
 async def _nothing() -> AsyncGenerator[bytes, None]:
-    for data in ():
-        yield data
+    return
+    yield  # makes it a generator
 
 
 def _cancelled() -> StreamCancelledError:

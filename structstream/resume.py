@@ -77,7 +77,11 @@ def continued_request(
 
 
 def _planned(
-    opened: Opened, schema: Any, shape: Shape, refused: InvalidOutputError | None, max_shown: int  # Any: JSON
+    opened: Opened,
+    schema: Any,
+    shape: Shape,
+    refused: InvalidOutputError | None,
+    max_shown: int,  # Any: JSON
 ) -> Continuation | None:
     """Keep what can be followed in the schema, and plan what is asked for; None where nothing is kept."""
     given = _shown(opened, shape)
@@ -90,7 +94,9 @@ def _planned(
     if not opened.holds_something:
         return None
     levels = opened.levels(stem_for(schema))
-    residual = residual_schema(schema, found, levels, [given.at(depth, opened) for depth in range(len(found.containers))])
+    residual = residual_schema(
+        schema, found, levels, [given.at(depth, opened) for depth in range(len(found.containers))]
+    )
     asked = residual["properties"]
     return Continuation(
         prefix=opened.prefix,
@@ -125,7 +131,8 @@ def _shown(opened: Opened, shape: Shape) -> _Shown:
     JSONStream(builder, limits=UNBOUNDED, allow_nan=True, buffer=buffer).feed(opened.prefix)
     shown = _Shown(builder.text is not None, [], [])
     for node in open_path(builder.top)[1:]:
-        closed, going_on = set(), set()
+        closed: set[str] = set()
+        going_on: set[str] = set()
         if isinstance(node, Node) and isinstance(node.part, RecordPart):
             for key, field in node.part.lookup.items():
                 if (entry := node.where.get(field.name)) is not None:
@@ -166,14 +173,17 @@ _GO_ON = (
 )
 _BROKE_OFF = "Your answer above, which is JSON, broke off before its end."
 _REFUSED = (
-    "Your answer above, which is JSON, was stopped at {path} because the value there cannot be accepted: {problem}{value} "
-    "Give that value anew, so that it can."
+    "Your answer above, which is JSON, was stopped at {path} because the value there cannot be accepted: "
+    "{problem}{value} Give that value anew, so that it can."
 )
 _AGAIN = "Your answer cannot be accepted. At {path}: {problem}{value} Give the whole answer again, so that it can."
 
 
 def _go_on(
-    prefix: str, asked: Mapping[str, Any], refused: InvalidOutputError | None, max_shown: int  # Any: JSON
+    prefix: str,
+    asked: Mapping[str, Any],
+    refused: InvalidOutputError | None,
+    max_shown: int,  # Any: JSON
 ) -> tuple[Message, ...]:
     members = "\n".join(f"- {name}: {rest['description']}" for name, rest in asked.items())
     why = _BROKE_OFF if refused is None else _told(_REFUSED, refused)

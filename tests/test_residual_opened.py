@@ -1,4 +1,4 @@
-"""What is open where a text broke off: what closed is kept, half of a value is not, and a text up to its last character."""
+"""What is open where a text broke off: what closed is kept, half a value is not, a text up to its last character."""
 
 from __future__ import annotations
 

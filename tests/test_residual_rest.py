@@ -11,11 +11,20 @@ from structstream.residual import read_open, rest_of, written
 DOCUMENT = '{"id": 1, "items": [{"n": 1.50}, {"name": "Ada Lovelace \\ud83d\\ude00", "n" : 2}, {"n": 3}], "z": [ ]}'
 
 RESTS: list[tuple[str, str]] = [
-    ('{"id": 1,', '{"rest_1": {"items": [{"n": 1.50}, {"name": "Ada Lovelace \\ud83d\\ude00", "n" : 2}, {"n": 3}], "z": [ ]}}'),
-    ('{"id": 1, "items": [{"n": 1.50}, {"name": "Ada Love', '{"rest_1": "lace 😀", "rest_2": {"n" : 2}, "rest_3": [{"n": 3}], "rest_4": {"z": [ ]}}'),
-    ('{"id": 1, "items": [{"n": 1.50}, {"n": 2,', '{"rest_1": {"name": "Ada Lovelace \\ud83d\\ude00"}, "rest_2": [{"n": 3}], "rest_3": {"z": [ ]}}'),
+    (
+        '{"id": 1,',
+        '{"rest_1": {"items": [{"n": 1.50}, {"name": "Ada Lovelace \\ud83d\\ude00", "n" : 2}, {"n": 3}], "z": [ ]}}',
+    ),
+    (
+        '{"id": 1, "items": [{"n": 1.50}, {"name": "Ada Love',
+        '{"rest_1": "lace 😀", "rest_2": {"n" : 2}, "rest_3": [{"n": 3}], "rest_4": {"z": [ ]}}',
+    ),
+    (
+        '{"id": 1, "items": [{"n": 1.50}, {"n": 2,',
+        '{"rest_1": {"name": "Ada Lovelace \\ud83d\\ude00"}, "rest_2": [{"n": 3}], "rest_3": {"z": [ ]}}',
+    ),
     (DOCUMENT[:-2], '{"rest_1": [], "rest_2": {}}'),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("text", "rest"), RESTS)

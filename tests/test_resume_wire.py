@@ -40,7 +40,7 @@ class Order(BaseModel):
     paid: bool
 
 
-LINES = [
+LINES: list[dict[str, Any]] = [  # Any: JSON
     {"kind": "book", "title": 'José\'s "😀" \\ für\n', "pages": 321},
     {"kind": "game", "title": "Go", "ages": [8, 10, 99]},
     {"kind": "book", "title": "", "pages": 1},

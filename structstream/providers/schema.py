@@ -182,7 +182,9 @@ def model_schema(response_model: object, form: StrictFormName = "openai") -> Mod
         return _build(response_model, form)
 
 
-def schema_of(request: StreamingStructuredRequest[Any], form: StrictFormName = "openai") -> ModelSchema:  # Any: any type
+def schema_of(
+    request: StreamingStructuredRequest[Any], form: StrictFormName = "openai"
+) -> ModelSchema:  # Any: any type
     """Return the schemas of what `request` asks for: its response model, or the rest of an answer that broke off.
 
     Args:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from structstream.continuation import OpenLevel
 from structstream.errors import JSONSyntaxError
 from structstream.jsongrammar import end_of_characters
-
 from structstream.jsonstream import JSONStream
 from structstream.partial.builder import UNBOUNDED
 

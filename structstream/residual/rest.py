@@ -32,7 +32,8 @@ def rest_of(document: str, levels: Sequence[OpenLevel]) -> dict[str, str]:
         ValueError: the document is another one: a place is not there, or a text begins otherwise.
 
     >>> from structstream.continuation import OpenLevel
-    >>> rest_of('{"a": [1, 2, 3], "b": 4}', [OpenLevel("items", ("a",), "rest_1", count=1), OpenLevel("members", (), "")])
+    >>> levels = [OpenLevel("items", ("a",), "rest_1", count=1), OpenLevel("members", (), "")]
+    >>> rest_of('{"a": [1, 2, 3], "b": 4}', levels)
     {'rest_1': '[2, 3]'}
     """
     found: dict[str, str] = {}

@@ -145,24 +145,28 @@ class _Schemas:
         return found if isinstance(found, Mapping) else None
 
     def fitting(self, able: list[_Schema], container: Container, text: str) -> list[_Schema]:
-        """Those that fit what has closed in the container: by its constants and types, else by its constants, else all."""
+        """Those that fit what has closed in the container; where none does, those that fit it less well."""
         if len(able) == 1 or not container.is_object:
             return able
         raws = {key: text[start:end] for key, (start, end) in container.spans.items()}
-        for holds in (self._is_of, self._may_be):
-            fits = [each for each in able if all(self._has(each, key, raw, holds) for key, raw in raws.items())]
+        for is_so, unnamed in ((self._is_of, _is_open), (self._is_of, _may_ignore), (self._may_be, _may_ignore)):
+            fits = [
+                each
+                for each in able
+                if all(self._holds(each, key, raw, is_so, unnamed(each)) for key, raw in raws.items())
+            ]
             if fits:
                 return fits
         return able
 
-    def _has(self, schema: _Schema, key: str, raw: str, holds: Callable[[_Schema, str], bool]) -> bool:
+    def _holds(self, schema: _Schema, key: str, raw: str, is_so: Callable[[_Schema, str], bool], unnamed: bool) -> bool:
         place = _properties(schema).get(key)
-        if place is None:
-            return schema.get("additionalProperties") is not False or "patternProperties" in schema
-        return any(holds(each, raw) for each in self.alternatives(place))
+        return unnamed if place is None else any(is_so(each, raw) for each in self.alternatives(place))
 
     def _is_of(self, schema: _Schema, raw: str) -> bool:
-        return self._may_be(schema, raw) and any(_takes(schema, kind) for kind in _KINDS.get(raw[0], ("number", "integer")))
+        return self._may_be(schema, raw) and any(
+            _takes(schema, kind) for kind in _KINDS.get(raw[0], ("number", "integer"))
+        )
 
     def _may_be(self, schema: _Schema, raw: str) -> bool:
         if "const" not in schema and "enum" not in schema:
@@ -256,7 +260,7 @@ def _missing_members(schema: _Schema, level: OpenLevel, gone: frozenset[str]) ->
         required = [key for key in schema.get("required", ()) if key in properties]
         rest |= {"required": required} if required else {}
     rest |= {key: schema[key] for key in _OF_MAPPINGS if key in schema}
-    if "properties" not in schema and more is True:
+    if more is True and not any(key in schema for key in ("properties", "patternProperties")):
         rest["additionalProperties"] = True
     least = schema.get("minProperties", 0) - level.count
     rest |= {"minProperties": least} if least > 0 else {}
@@ -274,6 +278,10 @@ _MISSING: Mapping[str, Callable[[_Schema, OpenLevel, frozenset[str]], _Schema | 
 
 def _is_open(schema: _Schema) -> bool:
     return schema.get("additionalProperties", False) is not False or "patternProperties" in schema
+
+
+def _may_ignore(schema: _Schema) -> bool:
+    return schema.get("additionalProperties") is not False or "patternProperties" in schema
 
 
 def _empty(level: OpenLevel) -> _Schema:

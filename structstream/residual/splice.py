@@ -41,9 +41,7 @@ class Splice:
     ('lace"', ',"b": 1}')
     """
 
-    def __init__(
-        self, levels: Sequence[OpenLevel], *, lenient: bool = False, limits: JSONLimits | None = None
-    ) -> None:
+    def __init__(self, levels: Sequence[OpenLevel], *, lenient: bool = False, limits: JSONLimits | None = None) -> None:
         self._names = {level.name for level in levels if level.name}
         bounds = limits or JSONLimits()
         # The answer has its own object and one a level around what goes into the document.
@@ -61,7 +59,8 @@ class Splice:
         self._levels = levels
         self._answer = MemberReader(self, "the rest", self._limits)
         self._turn = -1  # the level whose rest is due
-        self._open: _Rest | None = None  # takes what is due
+        self._due = ""  # its name
+        self._rest: _Rest | None = None  # takes what is due
         self._current = ""  # the member of the answer that is being written
         self._held: dict[str, list[str]] = {}
         self._done: set[str] = set()
@@ -115,11 +114,11 @@ class Splice:
     def _next(self) -> None:
         """Close the levels that miss nothing, and take up the next one that does."""
         self._turn += 1
-        self._open = None
+        self._due, self._rest = "", None
         while self._turn < len(self._levels):
             level = self._levels[self._turn]
             if level.name:
-                self._open = _RESTS[level.kind](level, self._out, self._limits)
+                self._due, self._rest = level.name, _RESTS[level.kind](level, self._out, self._limits)
                 break
             self._out.append(_BRACKETS[level.kind])
             self._turn += 1
@@ -135,8 +134,8 @@ class Splice:
         held = self._held.get(self._current)
         if held is None or self._current in self._done:
             return
-        if self._open is not None and self._current == self._levels[self._turn].name:
-            self._open.feed(raw)
+        if self._rest is not None and self._current == self._due:
+            self._rest.feed(raw)
         else:
             held.append(raw)
 
@@ -144,12 +143,12 @@ class Splice:
         if self._current not in self._held or self._current in self._done:
             return
         self._done.add(self._current)
-        if self._open is None or self._current != self._levels[self._turn].name:
+        if self._current != self._due:
             return
         del self._held[self._current]
         self._next()
-        while self._open is not None and (name := self._levels[self._turn].name) in self._done:
-            self._open.feed("".join(self._held.pop(name)))
+        while self._rest is not None and self._due in self._done:
+            self._rest.feed("".join(self._held.pop(self._due)))
             self._next()
 
     def ended(self) -> None:

@@ -18,9 +18,11 @@ from .errors import (
     TruncatedError,
 )
 from .partial import PartialParser
+from .residual import Splice
 from .response import Outcome, OutcomeKind, StreamingResponse, ToolCall, kind_of
 
 if TYPE_CHECKING:
+    from .continuation import Continuation
     from .events import Finished, Started, ToolDelta
     from .jsonsink import JSONLimits
     from .partial import Step
@@ -101,11 +103,12 @@ class AnswerReader(Generic[T]):
         context: Any,  # Any: Pydantic's own type for it
         fail_fast: bool,
         attempt: int,
+        continuation: Continuation | None = None,
     ) -> None:
-        self._parser = PartialParser(
-            response_model, lenient=lenient, wrap_key=wrap_key, limits=limits, context=context, fail_fast=fail_fast
-        )
-        self._spare = (response_model, wrap_key, limits, context)
+        self._document = (response_model, wrap_key, limits, context)
+        self._continuation = continuation
+        self._splice: Splice | None = None
+        self._parser = self._make_parser(lenient=lenient, fail_fast=fail_fast)
         self._attempt = attempt
         self._chunks: list[str] = []  # deltas since the last step, read or not
         self._unread: list[str] = []
@@ -115,8 +118,31 @@ class AnswerReader(Generic[T]):
         """Characters that came since the last step."""
         self.said = Said()
         self._cut = "the connection ended without a finish"
-        self.ended = False
-        """Whether the provider's own mark of the end came."""
+        self.ended = continuation is not None and not continuation.asks
+        """Whether the provider's own mark of the end came, or nothing was asked of it."""
+
+    def _make_parser(self, *, lenient: bool, fail_fast: bool) -> PartialParser[T]:
+        """A reader of the whole document, which begins with what a continuation keeps."""
+        model, key, limits, context = self._document
+        going_on = self._continuation
+        prefix = "" if going_on is None else going_on.prefix
+        if going_on is not None and prefix:
+            self._splice = Splice(going_on.levels, lenient=lenient, limits=limits)
+        return PartialParser(
+            model,
+            lenient=lenient,
+            wrap_key=key,
+            limits=limits,
+            context=context,
+            fail_fast=fail_fast,
+            prefix=prefix,
+            transducer=self._splice,
+        )
+
+    @property
+    def _has_come(self) -> bool:
+        """Whether JSON came in this attempt."""
+        return bool(self._parser.text) if self._splice is None else self._splice.begun
 
     def begin(self, event: Started) -> bool:
         """Take the start of an answer; return whether it is another one's, which voids what was said before it.
@@ -127,7 +153,7 @@ class AnswerReader(Generic[T]):
         said = self.said
         again = bool(event.response_id) and said.response_id not in ("", event.response_id)
         if again:
-            if self._parser.text or self._unread or said.choices:
+            if self._has_come or self._unread or said.choices:
                 raise IncompleteError(
                     "the provider broke its answer off and began another; what had closed is in outcome.last_partial"
                 )
@@ -180,7 +206,7 @@ class AnswerReader(Generic[T]):
     def finish(self, error: StructStreamError | None) -> StreamingResponse[T]:
         """End the answer; `error` tells why it was ended from outside, None that the body ended."""
         result: T | None = None
-        if self._unread and self._failure is None:
+        if self._failure is None:
             try:
                 self._parser.feed(self._take_unread())
                 self._parser.read()
@@ -229,15 +255,14 @@ class AnswerReader(Generic[T]):
 
     def _value(self) -> T:
         text = "".join(self.said.prose) or next(("".join(parts) for _, _, parts in self.said.calls.values()), "")
-        if text and not self._parser.text:
+        if text and not self._has_come:
             # A tool call was due and text came, or the other way round: many compatible providers do so.
-            model, key, limits, context = self._spare
-            self._parser = PartialParser(model, lenient=True, wrap_key=key, limits=limits, context=context)
+            self._parser = self._make_parser(lenient=True, fail_fast=True)
             self._parser.feed(text)
         return self._parser.finish()
 
     def _not_json(self, error: JSONSyntaxError | JSONLimitError) -> InvalidOutputError:
-        if not self._parser.text.strip():
+        if not (self._has_come and self._parser.text.strip()):
             where = (
                 "the model answered with text instead of the tool call" if self.said.prose else "the answer is empty"
             )

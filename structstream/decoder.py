@@ -29,6 +29,7 @@ from .sse import SSEDecoder
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from .continuation import Continuation
     from .jsonsink import JSONLimits
     from .providers.base import ProviderDecoder
     from .request import Cadence
@@ -61,6 +62,7 @@ class StreamDecoder(Generic[T]):
         context: Pydantic's validation context.
         fail_fast: end when a value closes invalid. False waits for the end, where Pydantic judges the whole.
         attempt: the number that the responses carry.
+        continuation: what the answer goes on from; None for a new one.
         array: the body is one JSON array instead of an event stream, as Gemini's is without ``alt=sse``.
 
     Raises:
@@ -93,6 +95,7 @@ class StreamDecoder(Generic[T]):
         context: Any = None,  # Any: Pydantic's own type for it
         fail_fast: bool = True,
         attempt: int = 1,
+        continuation: Continuation | None = None,
         array: bool = False,
     ) -> None:
         self._bound = bound = max_event_bytes or _MAX_EVENT_BYTES
@@ -108,6 +111,7 @@ class StreamDecoder(Generic[T]):
             context=context,
             fail_fast=fail_fast,
             attempt=attempt,
+            continuation=continuation,
         )
         self._tool = tool
         self._tool_name = tool_name.strip("_")

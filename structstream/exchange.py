@@ -29,7 +29,7 @@ from .errors import (
     UnexpectedResponseError,
 )
 from .facts import AttemptBegan, AttemptEnded, FirstToken
-from .providers import model_schema, wrap_key
+from .providers import schema_of, wrap_key
 from .response import Attempt, OutcomeKind, Timings
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Exchange(Generic[T]):
             request.response_model,
             route.provider.decoder(),
             tool=self._mode == "tool",
-            tool_name=model_schema(request.response_model).name,
+            tool_name=schema_of(request).name,
             lenient=self._mode == "prompted" or route.spec.lenient,
             wrap_key=wrap_key(request.response_model),
             cadence=request.cadence,
@@ -119,6 +119,7 @@ class Exchange(Generic[T]):
             context=request.context,
             fail_fast=request.fail_fast,
             attempt=self._number,
+            continuation=request.continuation,
         )
         self._watchdog = Watchdog(clock)
         self._answer: HTTPAnswer | None = None
@@ -129,6 +130,8 @@ class Exchange(Generic[T]):
         self._first_byte: float | None = None
         self._first_partial: float | None = None
         self._said_all = False
+        # Where only brackets are missing of an answer that broke off, nothing is sent.
+        self._asks = request.continuation is None or request.continuation.asks
 
     async def run(self) -> AsyncGenerator[StreamingResponse[T], None]:
         """Yield each step; the last one carries the outcome. Leaving at any point closes the connection."""
@@ -152,7 +155,7 @@ class Exchange(Generic[T]):
                             watchdog.wait(self._deadline())
                             data = await anext(body, b"")
                             watchdog.rest()
-                else:
+                elif self._asks:
                     decoder.feed_events(self._route.provider.whole(await self._whole(body)))
             except DeadlinePassed:
                 error = self._late()
@@ -190,6 +193,8 @@ class Exchange(Generic[T]):
         self._first_at = min(now + first, self._total_at)
 
     async def _open(self) -> AsyncIterator[bytes]:
+        if not self._asks:
+            return _nothing()
         transport = await self._connect()
         self._set_deadlines()  # not before: the first call of a process imports the vendor's SDK, which takes seconds
         with self._watchdog.until(self._first_at):
@@ -378,6 +383,11 @@ def _incomplete(broken: ConnectionFailedError) -> IncompleteError:
     error = IncompleteError(f"the connection ended without a finish: {broken}")
     error.__cause__ = broken
     return error
+
+
+async def _nothing() -> AsyncGenerator[bytes, None]:
+    return
+    yield  # makes it a generator
 
 
 def _cancelled() -> StreamCancelledError:

@@ -13,6 +13,7 @@ __all__ = [
     "LITERALS",
     "NAN_LITERALS",
     "SHORT",
+    "end_of_characters",
     "end_of_number",
     "end_of_run",
     "end_of_whitespace",
@@ -64,6 +65,7 @@ match_whole_container = re.compile(_nested(_WHOLE_LEVELS)).match
 
 _whitespace = re.compile(_WS)
 _plain_run = re.compile(r'[^"\\\x00-\x1f]*+')
+_characters = re.compile(rf'(?:[^"\\\x00-\x1f]++|{_ESCAPE})*+')
 _number_run = re.compile(r"[-+.0-9eE]*+")
 _number_prefix = re.compile(
     r"-?(?:(?:0|[1-9][0-9]*+)(?:\.(?:[0-9]++(?:[eE](?:[+-]?[0-9]*+))?+)?+|[eE](?:[+-]?[0-9]*+))?+)?+"
@@ -88,6 +90,15 @@ def end_of_run(text: str, i: int) -> int:
         if "\\" not in run and run.isprintable():
             return i + len(run)
     return _end(_plain_run, text, i)
+
+
+def end_of_characters(text: str, i: int) -> int:
+    r"""Where the whole characters of a string's text end that begin at `i`: half an escape is none.
+
+    >>> end_of_characters(r'ab\u00e9\u00', 0)
+    8
+    """
+    return _end(_characters, text, i)
 
 
 def end_of_number(text: str, i: int) -> int:

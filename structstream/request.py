@@ -16,6 +16,7 @@ from .errors import ConfigurationError
 from .policies import Midstream, Policies
 
 if TYPE_CHECKING:
+    from .continuation import Continuation
     from .progress import ProgressCallback
 
 __all__ = ["Cadence", "HTTPRequest", "Message", "Mode", "StreamingStructuredRequest", "Timeouts"]
@@ -117,6 +118,8 @@ class StreamingStructuredRequest(Generic[T]):
         fail_fast: end the stream when a value closes invalid. False waits for the end, where Pydantic judges the whole.
         headers: HTTP headers to add to the call.
         extra: parameters for the provider's body, taken as they are; they win over those above.
+        continuation: what an answer goes on from, as `structstream.resume.continued_request` makes it; None for a new
+            answer.
 
     Raises:
         ConfigurationError: an argument cannot work; the sentence says which and what to do.
@@ -151,6 +154,7 @@ class StreamingStructuredRequest(Generic[T]):
     fail_fast: bool = True
     headers: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)  # Any: the provider's own parameters
+    continuation: Continuation | None = None
 
     def __post_init__(self) -> None:
         for problem in _problems(self):
@@ -158,10 +162,11 @@ class StreamingStructuredRequest(Generic[T]):
 
     @property
     def conversation(self) -> tuple[Message, ...]:
-        """The messages to send: the system message if any, then `messages` or the prompt."""
+        """The messages to send: the system message if any, `messages` or the prompt, what a continuation adds."""
         system: tuple[Message, ...] = () if self.system is None else ({"role": "system", "content": self.system},)
         user: tuple[Message, ...] = () if self.prompt is None else ({"role": "user", "content": self.prompt},)
-        return (*system, *self.messages, *user)
+        added = () if self.continuation is None else self.continuation.messages
+        return (*system, *self.messages, *user, *added)
 
     def fingerprint(self) -> str:
         """Return a SHA-256 in hex over all that decides the answer: equal requests have equal fingerprints.
@@ -175,6 +180,8 @@ class StreamingStructuredRequest(Generic[T]):
             decides["type"] = [name, TypeAdapter(model).json_schema()]
         except (PydanticUserError, SchemaError, NameError):
             decides["type"] = name  # a type without a JSON schema can be known by its name only
+        if self.continuation is not None:
+            decides["continuation"] = self.continuation.fingerprint()
         text = json.dumps(_plain(decides), sort_keys=True, default=repr, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 

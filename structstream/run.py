@@ -6,8 +6,7 @@ import itertools
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from .continuing import continued
-from .errors import ConfigurationError
+from .errors import ConfigurationError, InvalidOutputError
 from .exchange import Exchange
 from .facts import Stepped, StreamBegan, StreamEnded, StreamInfo
 from .instrumentation import telling
@@ -18,6 +17,7 @@ from .providers import wrap_key
 from .resilience import Endpoint, ended
 from .resilience.tally import Tally
 from .response import kind_of
+from .resume import continued_request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .providers import Route
     from .request import StreamingStructuredRequest
     from .resilience import Steps
-    from .response import StreamingResponse
+    from .response import Outcome, StreamingResponse
 
 __all__ = ["Run"]
 
@@ -93,7 +93,7 @@ class Run(Generic[T]):
         around = Surroundings(
             tally=self._tally,
             endpoint_of=self._endpoint,
-            continuing=continued,
+            continuing=_continued,
             tell=self._tell or _to_nobody,
             pause=ledger.pause,
             now=clock.now,
@@ -148,6 +148,15 @@ class Run(Generic[T]):
 
 def _to_nobody(fact: Fact) -> None:
     pass
+
+
+def _continued(
+    request: StreamingStructuredRequest[Any], outcome: Outcome[Any]
+) -> StreamingStructuredRequest[Any] | None:
+    """Return the request for what is missing; None where nothing was won: to ask anew is a matter of the attempts."""
+    refused = outcome.error if isinstance(outcome.error, InvalidOutputError) else None
+    found = continued_request(request, outcome, refused=refused)
+    return None if found is None or found.continuation is None or not found.continuation.prefix else found
 
 
 def _path_of(request: StreamingStructuredRequest[Any]) -> str:

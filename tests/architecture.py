@@ -49,9 +49,9 @@ class Floor:
     never: frozenset[str] = _EFFECTS
 
 
-_WORDS = ("errors", "request", "response", "events", "facts", "policies", "progress", "markers")
+_WORDS = ("errors", "continuation", "request", "response", "events", "facts", "policies", "progress", "markers")
 _JSON_WORDS = ("jsongrammar", "jsonsink", "jsonstream", "jsonarray")
-_CORE = ("text", *_JSON_WORDS, "sse", "repair", "repair.*", "partial", "partial.*")
+_CORE = ("text", *_JSON_WORDS, "sse", "repair", "repair.*", "partial", "partial.*", "residual", "residual.*")
 # What dialects have in common; `arguments` writes the JSON text of a tool call that comes as values with their paths.
 _SHARED = tuple(f"providers.{name}" for name in ("base", "failures", "schema", "arguments", "content", "thinking"))
 # A dialect in two files: the second belongs to the first alone.
@@ -69,7 +69,7 @@ _ATTEMPTS = ("resilience.retry", "resilience.holding")
 _TALLY = "resilience.tally"
 _OPTIONAL = frozenset({"genai_prices", "opentelemetry", "prometheus_client", "pyrate_limiter", "redis", "tenacity"})
 _NOW = frozenset({"time"})  # the clock alone tells the time and sleeps
-_BELOW = (*_WORDS, *_CORE, "providers", "providers.*", "answer", "parse", "decoder", *_EDGE, *_SERVICE)
+_BELOW = (*_WORDS, *_CORE, "providers", "providers.*", "answer", "parse", "decoder", "resume", *_EDGE, *_SERVICE)
 
 # The first row whose pattern fits is the module's floor. See the table "Who may import whom" of the design.
 FLOORS: Sequence[Floor] = (
@@ -78,6 +78,7 @@ FLOORS: Sequence[Floor] = (
     Floor("core", ("jsonstream",), (*_WORDS, "text", "jsongrammar", "jsonsink"), _JSON),
     Floor("core", ("repair", "repair.*"), (*_WORDS, "text", "jsongrammar", "repair.*"), _JSON),
     Floor("core", ("partial", "partial.*"), (*_WORDS, "text", "jsonsink", "jsonstream", "repair", "partial.*"), _JSON),
+    Floor("core", ("residual", "residual.*"), (*_WORDS, *_CORE), _JSON),
     Floor("dialects", _SHARED, (*_WORDS, "sse", *_SHARED), _JSON),
     Floor("dialects", ("providers",), (*_WORDS, "sse", "providers.*"), _JSON),
     *(Floor("dialects", (whole,), (*_WORDS, "sse", *_SHARED, part), _JSON) for whole, part in _PARTS.items()),
@@ -87,6 +88,7 @@ FLOORS: Sequence[Floor] = (
     Floor("decoder", ("answer",), (*_WORDS, *_CORE), _JSON),
     Floor("decoder", ("parse",), (*_WORDS, *_CORE, "answer"), _JSON),
     Floor("decoder", ("decoder",), (*_WORDS, *_CORE, "answer", "providers.base"), _JSON),
+    Floor("decoder", ("resume",), (*_WORDS, *_CORE, "providers.schema"), _JSON),
     Floor("edge", ("clock",), _WORDS, never=_EFFECTS - {"asyncio", "time"}),
     Floor(
         "policies",
@@ -135,7 +137,7 @@ FLOORS: Sequence[Floor] = (
     Floor(
         "leaves",
         ("testing", "testing.*"),
-        (*_WORDS, "sse", *_EDGE, "testing", "testing.*"),
+        (*_WORDS, "sse", "residual", "residual.*", *_EDGE, "testing", "testing.*"),
         _JSON | {"h11", "vcr", "yaml"},
         frozenset(),
     ),

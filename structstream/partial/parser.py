@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
-from structstream.errors import JSONLimitError, JSONSyntaxError
+from structstream.errors import InvalidOutputError, JSONLimitError, JSONSyntaxError
 from structstream.jsonsink import JSONLimits
 from structstream.jsonstream import JSONStream
 from structstream.repair import JSONRepair
@@ -21,13 +21,37 @@ from .wrapped import Unwrapped, unwrapped_path, wrapper
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["PartialParser"]
+__all__ = ["PartialParser", "Transducer"]
 
 T = TypeVar("T")
 
 _CONTAINERS_OR_NULL = frozenset("{[n")
 # Characters that wait for somebody to look: enough to step over whole values, little enough to hear of errors soon.
 _BLOCK = 4096
+
+
+class Transducer(Protocol):
+    """Turns what a model writes into the JSON text of the document, piece by piece.
+
+    Attributes:
+        salvaged: after an error, what stood before it in the `feed` that raised.
+    """
+
+    salvaged: str
+
+    def feed(self, text: str) -> str:
+        """Take more text; return what is certain by now of the document.
+
+        Raises:
+            JSONSyntaxError, JSONLimitError, InvalidOutputError: the text cannot become a document.
+        """
+
+    def finish(self) -> str:
+        """End the text; return what that adds.
+
+        Raises:
+            JSONSyntaxError, JSONLimitError, InvalidOutputError: as `feed`.
+        """
 
 
 class PartialParser(Generic[T]):
@@ -43,6 +67,8 @@ class PartialParser(Generic[T]):
         limits: the bounds of the document; None for the defaults.
         context: Pydantic's validation context.
         fail_fast: raise when a value closes invalid. False waits for the end, where Pydantic judges the whole.
+        prefix: JSON text that stands before what is fed, and was read and told before.
+        transducer: turns what is fed into JSON text, instead of what `lenient` does; None for none.
 
     Raises:
         ConfigurationError: `response_model` is no type that Pydantic can read.
@@ -64,6 +90,8 @@ class PartialParser(Generic[T]):
         limits: JSONLimits | None = None,
         context: Any = None,  # Any: Pydantic's own type for it
         fail_fast: bool = True,
+        prefix: str = "",
+        transducer: Transducer | None = None,
     ) -> None:
         self._key = wrap_key
         self.shape = shape_of(response_model if wrap_key is None else wrapper(response_model, wrap_key))
@@ -74,8 +102,9 @@ class PartialParser(Generic[T]):
         self._outer = 0 if wrap_key is None else 1
         self._builder = Builder(self.shape, self._text, context=context, fail_fast=fail_fast, outer=self._outer)
         self._reader = JSONStream(self._builder, limits=limits, allow_nan=lenient, buffer=self._text)
-        self._repair = self._make_repair() if lenient else None
-        self._waiting: list[str] = []
+        self._repair: Transducer | None = transducer or (self._make_repair() if lenient else None)
+        self._prefix = prefix
+        self._waiting: list[str] = [""] if prefix else []
         self._waiting_length = 0
 
     def _make_repair(self) -> JSONRepair:
@@ -126,12 +155,19 @@ class PartialParser(Generic[T]):
             text = "".join(self._waiting)
             self._waiting = []
             self._waiting_length = 0
+            if self._prefix:
+                self._read_prefix()
             self._reader.feed(text if self._repair is None else self._repaired(self._repair, text))
 
-    def _repaired(self, repair: JSONRepair, text: str) -> str:
+    def _read_prefix(self) -> None:
+        prefix, self._prefix = self._prefix, ""
+        self._reader.feed(prefix)
+        Moment(self._builder)  # what closes in it was told before
+
+    def _repaired(self, repair: Transducer, text: str) -> str:
         try:
             return repair.feed(text)
-        except (JSONSyntaxError, JSONLimitError):
+        except (JSONSyntaxError, JSONLimitError, InvalidOutputError):
             self._reader.feed(repair.salvaged)  # what stood before the fault is read, wherever the text was cut
             raise
 

@@ -18,7 +18,7 @@ from .compatible import COMPATIBLE, RESPONSES
 from .google import Google
 from .openai_chat import OpenAIChat
 from .openai_responses import OpenAIResponses
-from .schema import WRAP_KEY, ModelSchema, model_schema, wrap_key
+from .schema import WRAP_KEY, ModelSchema, model_schema, schema_of, wrap_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,6 +38,7 @@ __all__ = [
     "model_schema",
     "resolve_mode",
     "route",
+    "schema_of",
     "wrap_key",
 ]
 
@@ -126,6 +127,8 @@ def route(model: str, providers: Mapping[str, ProviderSpec] = ROUTES, *, default
 def resolve_mode(request: StreamingStructuredRequest[T], spec: ProviderSpec, model: str) -> ConcreteMode:
     """Return the request's mode, or for ``auto`` the strictest that provider, model and schema allow.
 
+    An answer that goes on in mode ``native`` does so in another one where its rest cannot be said in that.
+
     Args:
         request: names the mode and the response model.
         spec: the provider's row.
@@ -139,8 +142,10 @@ def resolve_mode(request: StreamingStructuredRequest[T], spec: ProviderSpec, mod
         if request.mode not in able:
             choice = ", ".join(("auto", *able))
             raise ConfigurationError(f"{spec.name}/{model} cannot do mode={request.mode!r}; choose one of {choice}")
-        return request.mode
-    schema = model_schema(request.response_model, spec.strict_form)
+        if request.mode != "native" or request.continuation is None:
+            return request.mode
+        # The schema of a rest may be more than a strict subset takes though that of the whole is not.
+    schema = schema_of(request, spec.strict_form)
     for mode in able:
         if mode != "native" or spec.any_schema or schema.strict is not None:
             return mode

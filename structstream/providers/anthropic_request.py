@@ -10,7 +10,7 @@ from jiter import from_json
 from structstream.errors import ConfigurationError
 
 from .content import image_of, text_of
-from .schema import instruction, model_schema
+from .schema import instruction, schema_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -76,7 +76,7 @@ class _Draft:
         self.spec = spec
         self.model = model
         self.streams = request.enable_streaming
-        self.schema = model_schema(request.response_model, spec.strict_form)
+        self.schema = schema_of(request, spec.strict_form)
         thinking = request.extra.get("thinking")
         thinking = thinking if isinstance(thinking, dict) and thinking.get("type") == "enabled" else {}
         self.thinks = bool(thinking)

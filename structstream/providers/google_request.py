@@ -11,7 +11,7 @@ from structstream.errors import ConfigurationError, ProtocolError
 
 from .base import parse_object
 from .content import image_of, text_of
-from .schema import instruction, model_schema
+from .schema import instruction, schema_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -54,7 +54,7 @@ def body_of(request: StreamingStructuredRequest[T], spec: ProviderSpec, mode: Co
     Raises:
         ConfigurationError: the mode cannot hold the model to the schema, or a message cannot be said.
     """
-    schema = model_schema(request.response_model, spec.strict_form)
+    schema = schema_of(request, spec.strict_form)
     stop = [request.stop] if isinstance(request.stop, str) else request.stop
     asked = {
         "temperature": request.temperature,

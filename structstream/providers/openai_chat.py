@@ -29,7 +29,7 @@ from structstream.response import Usage
 
 from .base import SurrogateHalves, count_of, logprobs_of, parse_object, parse_object_with_halves
 from .failures import http_failure, stream_failure
-from .schema import instruction, model_schema
+from .schema import instruction, schema_of
 from .thinking import with_thinking
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class OpenAIChat:
         """Return the POST for `request`; see `Provider.encode`."""
         spec = self.spec
         request = with_thinking(request, spec)
-        schema = model_schema(request.response_model)
+        schema = schema_of(request)
         body: dict[str, JSONValue] = {"model": model, "messages": [dict(message) for message in request.conversation]}
         _MODES[mode](spec, schema, body)
         stop = request.stop if request.stop is None or isinstance(request.stop, str) else list(request.stop)

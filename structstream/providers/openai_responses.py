@@ -33,7 +33,7 @@ from .base import count_of, logprobs_of, parse_object, parse_object_with_halves
 from .content import image_of, text_of
 from .failures import http_failure, stream_failure
 from .openai_items import OutputItems
-from .schema import instruction, model_schema
+from .schema import instruction, schema_of
 from .thinking import with_thinking
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class OpenAIResponses:
             )
         items = [item for message in request.conversation for item in _items_of(message)]
         body: dict[str, JSONValue] = {"model": model, "input": items}
-        _MODES[mode](spec, model_schema(request.response_model, spec.strict_form), body)
+        _MODES[mode](spec, schema_of(request, spec.strict_form), body)
         asked = {
             "temperature": request.temperature,
             "max_output_tokens": request.max_tokens,

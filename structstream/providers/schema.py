@@ -23,11 +23,13 @@ from structstream.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from structstream.request import StreamingStructuredRequest
+
     from .base import StrictFormName
 
     _Rewrite = Callable[[Mapping[str, Any]], dict[str, Any]]  # Any: JSON
 
-__all__ = ["FORMS", "WRAP_KEY", "ModelSchema", "StrictForm", "instruction", "model_schema", "wrap_key"]
+__all__ = ["FORMS", "WRAP_KEY", "ModelSchema", "StrictForm", "instruction", "model_schema", "schema_of", "wrap_key"]
 
 _Schema = dict[str, Any]  # Any: JSON
 
@@ -40,6 +42,7 @@ _INSTRUCTION = (
 )
 
 _MAX_NAME = 64
+_REST = "_rest"  # behind the name of the model whose rest is asked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +182,25 @@ def model_schema(response_model: object, form: StrictFormName = "openai") -> Mod
         return _build(response_model, form)
 
 
+def schema_of(
+    request: StreamingStructuredRequest[Any], form: StrictFormName = "openai"
+) -> ModelSchema:  # Any: any type
+    """Return the schemas of what `request` asks for: its response model, or the rest of an answer that broke off.
+
+    Args:
+        request: what is asked for.
+        form: whose strict subset, as in `FORMS`.
+
+    Raises:
+        ConfigurationError: as `model_schema`.
+    """
+    going_on = request.continuation
+    if going_on is None or going_on.schema is None:
+        return model_schema(request.response_model, form)
+    name = f"{_name(request.response_model)[: _MAX_NAME - len(_REST)]}{_REST}"
+    return _of_schema(name, dict(going_on.schema), None, form)
+
+
 def instruction(schema: ModelSchema) -> str:
     """Return what a model is told in ``prompted`` mode: the schema and how to answer; the same in all dialects.
 
@@ -211,7 +233,10 @@ def _build(response_model: object, form_name: StrictFormName) -> ModelSchema:
         raise ConfigurationError(f"response_model {response_model!r} has no JSON schema: {problem}") from problem
     root = _root_inlined(schema)
     wrap = None if root.get("type") == "object" else WRAP_KEY
-    plain = schema if wrap is None else _wrapped(schema)
+    return _of_schema(name, schema if wrap is None else _wrapped(schema), wrap, form_name)
+
+
+def _of_schema(name: str, plain: _Schema, wrap: str | None, form_name: StrictFormName) -> ModelSchema:
     form = FORMS[form_name]
     strict = _Strict(plain, form).schema()
     reason = next(_unsayable(strict, form, ""), "") or _recursion(strict, form) or _past_bounds(strict, form)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain, zip_longest
 from random import Random
 from typing import TYPE_CHECKING
 
 from structstream.events import Finished, Started, StreamEnd, TextDelta, ThinkingDelta, ToolDelta, UsageReported
+from structstream.residual import read_open, rest_of, written
 from structstream.response import Usage
 
 from .data import generate
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from .dialects.base import Question
     from .script import Script
 
-__all__ = ["Document", "answer", "document_for"]
+__all__ = ["Document", "answer", "document_for", "rest_of_document"]
 
 Document = str | Callable[["Question"], str]
 """The text of an answer, or what makes it from the question."""
@@ -32,6 +35,25 @@ def document_for(question: Question, script: Script, seed: str) -> str:
         return sentences(Random(seed), 3)
     value = generate(question.schema, seed, items=script.array_items)
     return json.dumps(value, ensure_ascii=False, indent=script.indent)
+
+
+def rest_of_document(question: Question, document: str) -> str:
+    """Return `document`, or of it the rest that `question` asks for, where it goes on with an answer that broke off.
+
+    What is there is read off the model's last message, and what is asked for off the names in the schema.
+    """
+    asked = (question.schema or {}).get("properties") or {}
+    if not (question.answered and asked and all(map(_REST_NAME, asked))):
+        return document
+    levels = read_open(question.answered).levels(next(iter(asked)).rstrip("0123456789"))
+    try:
+        rest = rest_of(document, [level if level.name in asked else replace(level, name="") for level in levels])
+    except ValueError:
+        return document  # it began otherwise: all that such a model can do is to begin again
+    return written(rest)
+
+
+_REST_NAME = re.compile(r"rest_+[0-9]+").fullmatch
 
 
 def answer(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from structstream.clock import Clock, SystemClock
 from structstream.errors import ConfigurationError, StructStreamError
 
-from .answer import Document, answer, document_for
+from .answer import Document, answer, document_for, rest_of_document
 from .delivery import Delivery
 from .dialects import DIALECTS, dialect_for
 from .dialects.base import BadQuestionError, Reply, as_array, reply
@@ -54,7 +54,8 @@ class SimulatedProvider:
         script: how answers go; may be replaced between requests.
         faults: what goes wrong, by the number of the POST request: a sequence in order, None for nothing; or a mapping.
         repeat_faults: begin again at the first of a sequence of faults after the last.
-        document: the text of every answer, or a function that makes it from the question; None for generated data.
+        document: the text of every answer, or a function that makes it from the question; None for generated data. A
+            question for the rest of an answer that broke off is answered with the rest of it.
         models: what ``GET /v1/models`` lists.
         api_key: the only key that is taken; None for any and none.
         clock: measures pace and times; None for the machine's.
@@ -358,7 +359,7 @@ class SimulatedProvider:
     def _document(self, question: Question, seed: str) -> str:
         if self.document is None:
             return document_for(question, self.script, seed)
-        return self.document if isinstance(self.document, str) else self.document(question)
+        return rest_of_document(question, self.document if isinstance(self.document, str) else self.document(question))
 
     def _models(self, wanted: str) -> Reply:
         rows = [

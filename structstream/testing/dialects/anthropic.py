@@ -19,7 +19,7 @@ from structstream.events import (
 from structstream.testing.data import find_schema
 
 from .base import BadQuestionError, Question
-from .openai_common import texts_of
+from .openai_common import answered_in, texts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -80,6 +80,7 @@ class Anthropic:
             stream=body.get("stream") is True,
             max_tokens=body["max_tokens"],
             input_tokens=max(1, sum(map(len, texts)) // 4),
+            answered=answered_in(messages),
             **_form(body, texts),
         )
 

@@ -36,6 +36,7 @@ class Question:
         input_tokens: the length of the prompt, estimated.
         report_usage: whether the stream is to carry the tokens.
         array: the stream is to be one JSON array instead of events.
+        answered: what the model said last in the conversation; empty where it said nothing yet.
         in_pieces: the arguments of a tool call are to come value by value, in a dialect that else says them whole.
     """
 
@@ -51,6 +52,7 @@ class Question:
     input_tokens: int = 0
     report_usage: bool = True
     array: bool = False
+    answered: str = ""
     in_pieces: bool = False
 
 

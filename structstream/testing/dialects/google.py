@@ -127,6 +127,7 @@ class Google:
             max_tokens=_count(config, "maxOutputTokens"),
             seed=config.get("seed") if isinstance(config.get("seed"), int) else None,
             input_tokens=max(1, sum(map(len, texts)) // 4),
+            answered=_answered_in(contents),
             **_form(body, config, texts),
         )
 
@@ -167,6 +168,11 @@ def _count(config: Mapping[str, Any], name: str) -> int | None:
     if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
         raise BadQuestionError(f"* GenerateContentRequest.generation_config.{name}: must be positive", param=name)
     return value
+
+
+def _answered_in(contents: Sequence[object]) -> str:
+    said = [content for content in contents if isinstance(content, dict) and content.get("role") == "model"]
+    return "".join(_texts(said[-1])) if said else ""
 
 
 def _form(body: Mapping[str, Any], config: Mapping[str, Any], texts: Sequence[str]) -> _JSON:

@@ -19,7 +19,7 @@ from structstream.events import (
 from structstream.testing.data import find_schema
 
 from .base import BadQuestionError, Question
-from .openai_common import check_strict, count_of, error_body, headers_of, texts_of
+from .openai_common import answered_in, check_strict, count_of, error_body, headers_of, texts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -67,6 +67,7 @@ class OpenAIChat:
             max_tokens=count_of(body, "max_completion_tokens") or count_of(body, "max_tokens"),
             seed=body.get("seed") if isinstance(body.get("seed"), int) else None,
             input_tokens=max(1, sum(map(len, texts)) // 4),
+            answered=answered_in(messages),
             report_usage=isinstance(options, dict) and options.get("include_usage") is True,
             **_form(body, texts),
         )

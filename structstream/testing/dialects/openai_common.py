@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from .base import BadQuestionError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["check_strict", "count_of", "error_body", "headers_of", "texts_of"]
+__all__ = ["answered_in", "check_strict", "count_of", "error_body", "headers_of", "texts_of"]
 
 
 def texts_of(content: object) -> list[str]:
@@ -23,6 +23,16 @@ def texts_of(content: object) -> list[str]:
         return [content]
     parts = content if isinstance(content, list) else []
     return [part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str)]
+
+
+def answered_in(messages: Sequence[object]) -> str:
+    """Return what the model said last in a conversation.
+
+    >>> answered_in([{"role": "assistant", "content": "a"}, {"role": "user", "content": "b"}])
+    'a'
+    """
+    said = [each for each in messages if isinstance(each, dict) and each.get("role") == "assistant"]
+    return "".join(texts_of(said[-1].get("content"))) if said else ""
 
 
 def count_of(body: Mapping[str, Any], name: str) -> int | None:  # Any: JSON

@@ -20,7 +20,7 @@ from structstream.events import (
 from structstream.testing.data import find_schema
 
 from .base import BadQuestionError, Question
-from .openai_common import check_strict, count_of, error_body, headers_of, texts_of
+from .openai_common import answered_in, check_strict, count_of, error_body, headers_of, texts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -91,6 +91,7 @@ class OpenAIResponses:
             stream=body.get("stream") is True,
             max_tokens=count_of(body, "max_output_tokens"),
             input_tokens=max(1, sum(map(len, texts)) // 4),
+            answered=answered_in(items),
             **_form(body, texts),
         )
 

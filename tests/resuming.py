@@ -18,6 +18,7 @@ from structstream.response import Outcome, OutcomeKind
 from structstream.resume import continued_request
 from structstream.service import StructuredLLMService
 from structstream.testing import SimulatedProvider
+from tests.edge import BARE
 
 __all__ = [
     "MODELS",
@@ -121,7 +122,9 @@ async def speaking(dialect: str, **provider: Any) -> AsyncIterator[tuple[Structu
     async with SimulatedProvider(**provider) as simulated:
         base_url = simulated.base_url.removesuffix("" if spec.base_url.endswith("/v1") else "/v1")
         row = replace(spec, base_url=base_url, base_url_env=())
-        async with StructuredLLMService(providers={spec.name: row}, api_keys={spec.name: "any"}) as service:
+        async with StructuredLLMService(
+            providers={spec.name: row}, api_keys={spec.name: "any"}, policies=BARE
+        ) as service:
             yield service, simulated
 
 

@@ -48,16 +48,18 @@ if TYPE_CHECKING:
         UnavailableError,
         UnexpectedResponseError,
     )
+    from .history import AnswerHistory
     from .jsonsink import JSONLimits
     from .parse import parse_stream
     from .partial import ListView, MappingView, Partial
-    from .progress import ProgressCallback, ProgressEvent
+    from .progress import ProgressCallback, ProgressEvent, ProgressFilter
     from .providers import ROUTES, ProviderSpec
     from .request import Cadence, HTTPRequest, Message, Mode, StreamingStructuredRequest, Timeouts
     from .response import Attempt, Outcome, OutcomeKind, StreamingResponse, Timings, TokenLogprob, ToolCall, Usage
     from .service import StructuredLLMService
     from .stream import StructuredStream
     from .sync import SyncStructuredLLMService, SyncStructuredStream
+    from .tracker import ProgressTracker
     from .transport import HTTPAnswer, SDKTransport, Transport
 
 __version__ = "0.1.0"
@@ -98,10 +100,11 @@ _HOMES = {
         "UnavailableError",
         "UnexpectedResponseError",
     ),
+    "history": ("AnswerHistory",),
     "jsonsink": ("JSONLimits",),
     "parse": ("parse_stream",),
     "partial": ("ListView", "MappingView", "Partial"),
-    "progress": ("ProgressCallback", "ProgressEvent"),
+    "progress": ("ProgressCallback", "ProgressEvent", "ProgressFilter"),
     "providers": ("ROUTES", "ProviderSpec"),
     "request": ("Cadence", "HTTPRequest", "Message", "Mode", "StreamingStructuredRequest", "Timeouts"),
     "response": (
@@ -117,12 +120,14 @@ _HOMES = {
     "service": ("StructuredLLMService",),
     "stream": ("StructuredStream",),
     "sync": ("SyncStructuredLLMService", "SyncStructuredStream"),
+    "tracker": ("ProgressTracker",),
     "transport": ("HTTPAnswer", "SDKTransport", "Transport"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "ROUTES",
+    "AnswerHistory",
     "Attempt",
     "AuthenticationError",
     "BadRequestError",
@@ -154,6 +159,8 @@ __all__ = [
     "PermissionDeniedError",
     "ProgressCallback",
     "ProgressEvent",
+    "ProgressFilter",
+    "ProgressTracker",
     "ProtocolError",
     "ProviderError",
     "ProviderSpec",

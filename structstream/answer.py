@@ -23,7 +23,7 @@ from .response import Outcome, OutcomeKind, StreamingResponse, ToolCall, kind_of
 if TYPE_CHECKING:
     from .events import Finished, Started, ToolDelta
     from .jsonsink import JSONLimits
-    from .partial import Step
+    from .partial import Estimate, Step
     from .response import TokenLogprob, Usage
 
 __all__ = ["AnswerReader", "Said"]
@@ -101,9 +101,16 @@ class AnswerReader(Generic[T]):
         context: Any,  # Any: Pydantic's own type for it
         fail_fast: bool,
         attempt: int,
+        estimate: Estimate | None = None,
     ) -> None:
         self._parser = PartialParser(
-            response_model, lenient=lenient, wrap_key=wrap_key, limits=limits, context=context, fail_fast=fail_fast
+            response_model,
+            lenient=lenient,
+            wrap_key=wrap_key,
+            limits=limits,
+            context=context,
+            fail_fast=fail_fast,
+            estimate=estimate,
         )
         self._spare = (response_model, wrap_key, limits, context)
         self._attempt = attempt

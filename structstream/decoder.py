@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .jsonsink import JSONLimits
+    from .partial import Estimate
     from .providers.base import ProviderDecoder
     from .request import Cadence
     from .response import StreamingResponse
@@ -62,6 +63,7 @@ class StreamDecoder(Generic[T]):
         fail_fast: end when a value closes invalid. False waits for the end, where Pydantic judges the whole.
         attempt: the number that the responses carry.
         array: the body is one JSON array instead of an event stream, as Gemini's is without ``alt=sse``.
+        estimate: what is known of the answer's length; None for nothing but its type.
 
     Raises:
         ConfigurationError: `response_model` is no type that Pydantic can read.
@@ -72,7 +74,7 @@ class StreamDecoder(Generic[T]):
     >>> step.partial_result
     [1]
     >>> decoder.feed(b'data: {"choices": [{"delta": {"content": "]"}, "finish_reason": "stop"}]}\n\n')
-    [StreamingResponse(partial_result=[1, 2], is_complete=False, progress_percent=33.3)]
+    [StreamingResponse(partial_result=[1, 2], is_complete=False, progress_percent=99.0)]
     >>> decoder.finish()
     StreamingResponse(partial_result=[1, 2], is_complete=True, progress_percent=100.0)
     """
@@ -94,6 +96,7 @@ class StreamDecoder(Generic[T]):
         fail_fast: bool = True,
         attempt: int = 1,
         array: bool = False,
+        estimate: Estimate | None = None,
     ) -> None:
         bound = max_event_bytes or _MAX_EVENT_BYTES
         self._sse = (
@@ -110,6 +113,7 @@ class StreamDecoder(Generic[T]):
             context=context,
             fail_fast=fail_fast,
             attempt=attempt,
+            estimate=estimate,
         )
         self._tool = tool
         self._tool_name = tool_name.strip("_")

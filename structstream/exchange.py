@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from .clock import Clock
     from .jsonsink import JSONLimits
+    from .partial import Estimate
     from .providers import Route
     from .request import StreamingStructuredRequest
     from .response import Outcome, StreamingResponse
@@ -72,6 +73,7 @@ class Ledger(Generic[T]):
         outcome: how the stream ended; None before that.
         left: whether the caller closed the stream from another task.
         ended: set once the connection is closed.
+        estimate: what is known of the answer's length; None for nothing but its type.
     """
 
     attempts: list[Attempt] = field(default_factory=list)
@@ -79,6 +81,7 @@ class Ledger(Generic[T]):
     left: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     watchdog: Watchdog | None = None
+    estimate: Estimate | None = None
 
     def leave(self) -> bool:
         """End the attempt that is under way; return whether that waits for the provider now, and so ends now."""
@@ -135,6 +138,7 @@ class Exchange(Generic[T]):
             context=request.context,
             fail_fast=request.fail_fast,
             attempt=self._number,
+            estimate=ledger.estimate,
         )
         self._watchdog = Watchdog(clock)
         self._answer: HTTPAnswer | None = None

@@ -13,6 +13,7 @@ from pydantic import PydanticUserError, TypeAdapter
 from pydantic_core import SchemaError
 
 from .errors import ConfigurationError
+from .progress import ProgressFilter
 
 if TYPE_CHECKING:
     from .progress import ProgressCallback
@@ -107,6 +108,9 @@ class StreamingStructuredRequest(Generic[T]):
         streaming_chunk_size: if given, a response is yielded once this many characters have come since the last
             one, instead of by `cadence`; completions in between come with it.
         progress_callback: called with each `ProgressEvent`; plain or async; None for none.
+        progress_filter: which events the callback hears; None for all.
+        expected_tokens: how long the caller takes the answer to be, for `progress_percent`; None leaves it to what
+            earlier answers of the same model and type were like, and to the type.
         context: the validation context that Pydantic hands to validators.
         fail_fast: end the stream when a value closes invalid. False waits for the end, where Pydantic judges the whole.
         headers: HTTP headers to add to the call.
@@ -137,6 +141,8 @@ class StreamingStructuredRequest(Generic[T]):
     cadence: Cadence = "read"
     streaming_chunk_size: int | None = None
     progress_callback: ProgressCallback | None = None
+    progress_filter: ProgressFilter | None = None
+    expected_tokens: int | None = None
     context: Any = None  # Any: Pydantic's own type for it
     fail_fast: bool = True
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -240,6 +246,8 @@ _RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("cadence", f"one of {', '.join(get_args(Cadence))}", lambda v: v in get_args(Cadence)),
     ("streaming_chunk_size", "a positive integer or None", lambda v: v is None or _is_count(v, 1)),
     ("progress_callback", "callable or None", lambda v: v is None or callable(v)),
+    ("progress_filter", "a ProgressFilter(...) or None", lambda v: v is None or isinstance(v, ProgressFilter)),
+    ("expected_tokens", "a positive integer or None", lambda v: v is None or _is_count(v, 1)),
     ("headers", "a mapping of header names to text that HTTP can carry", _is_headers),
     ("extra", "a mapping", lambda v: isinstance(v, Mapping)),
 )

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from .clock import SystemClock
 from .errors import ConfigurationError
 from .exchange import Connect, Exchange, Ledger
+from .history import AnswerHistory
 from .jsonsink import JSONLimits
+from .partial import Estimate
 from .pool import TransportPool
 from .providers import DIALECTS, ROUTES, ProviderSpec, Route, route
 from .request import StreamingStructuredRequest
-from .stream import StructuredStream, reported
+from .stream import StructuredStream
 from .sync import BackgroundLoop, SyncStructuredLLMService
+from .tracker import reported
 from .transport import SDKTransport, Transport, transport_of
 
 if TYPE_CHECKING:
@@ -47,6 +50,7 @@ class StructuredLLMService:
         limits: the bounds of an answer's JSON; None for the defaults.
         max_event_bytes: the bound of one line and of one event of a stream, in bytes; None for 16 MiB.
         clock: what measures time; None for the machine's.
+        history: what earlier answers were like, for `progress_percent`; None for one of its own, in memory.
 
     Raises:
         ConfigurationError: an argument cannot work, such as a blocking `OpenAI` client.
@@ -68,6 +72,7 @@ class StructuredLLMService:
         limits: JSONLimits | None = None,
         max_event_bytes: int | None = None,
         clock: Clock | None = None,
+        history: AnswerHistory | None = None,
     ) -> None:
         _check_providers(providers)
         _check_keys(api_keys)
@@ -78,6 +83,7 @@ class StructuredLLMService:
         self._providers = {**ROUTES, **(providers or {})}
         self._api_keys = dict(api_keys or {})
         self._given = None if client is None else transport_of(client, self._clock)
+        self._history = AnswerHistory() if history is None else history
         self._pool = TransportPool()
         self._background = BackgroundLoop()
 
@@ -91,7 +97,8 @@ class StructuredLLMService:
         if not isinstance(request, StreamingStructuredRequest):
             raise ConfigurationError(f"request must be a StreamingStructuredRequest, not {type(request).__name__}")
         found, connect = self._plan(request.model)
-        ledger: Ledger[T] = Ledger()
+        typical = self._history.of(request.model, request.response_model)
+        ledger: Ledger[T] = Ledger(estimate=Estimate(expected_tokens=request.expected_tokens, typical=typical))
         responses = Exchange(
             request,
             route=found,
@@ -102,7 +109,7 @@ class StructuredLLMService:
             max_event_bytes=self._max_event_bytes,
         ).run()
         if request.progress_callback is not None:
-            responses = reported(responses, request.progress_callback, self._clock)
+            responses = reported(responses, request.progress_callback, self._clock, only=request.progress_filter)
         return StructuredStream(responses, ledger)
 
     async def route_structured(self, request: StreamingStructuredRequest[T]) -> T:
@@ -125,6 +132,7 @@ class StructuredLLMService:
         """Close every connection that was opened here, on all event loops; a later call opens new ones."""
         await asyncio.to_thread(self._background.close)
         await self._pool.aclose()
+        await asyncio.to_thread(self._history.save)
 
     async def __aenter__(self) -> Self:
         return self

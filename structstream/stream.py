@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
-import logging
-from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast
 
 from .errors import ConfigurationError, StreamCancelledError, StructStreamError
-from .progress import ProgressEvent
 from .response import Outcome, OutcomeKind
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable
     from types import AsyncGeneratorType, TracebackType
 
-    from .clock import Clock
     from .exchange import Ledger
-    from .progress import ProgressCallback, ProgressEventType
     from .response import StreamingResponse
 
-__all__ = ["StructuredStream", "reported"]
+__all__ = ["StructuredStream"]
 
 T = TypeVar("T")
-
-_logger = logging.getLogger("structstream")
 
 
 class StructuredStream(Generic[T]):
@@ -69,7 +61,8 @@ class StructuredStream(Generic[T]):
     async def aclose(self) -> None:
         """Close the connection and return once it is closed; harmless where the stream has ended.
 
-        Called from within the stream's own progress callback it returns at once; the stream ends with its next step.
+        Called from within the stream's own plain progress callback it returns at once; the stream ends with its next
+        step.
         """
         if self._responses.ag_running:
             if self._ledger.leave():  # another task waits for a step: it gets the last one
@@ -96,55 +89,3 @@ class StructuredStream(Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
-
-
-async def reported(
-    responses: AsyncGenerator[StreamingResponse[T], None], callback: ProgressCallback, clock: Clock
-) -> AsyncGenerator[StreamingResponse[T], None]:
-    """Yield `responses` and tell `callback` of each; a stream without a callback does not pass through here.
-
-    An async callback is waited for. One that raises does not break the stream: the first time is logged. Nothing is
-    told of a stream that its own caller left.
-    """
-    reporter = _Reporter(callback, clock)
-    async with aclosing(responses):
-        await reporter.say("start", "the call begins")
-        async for response in responses:
-            await reporter.step(response)
-            yield response
-
-
-class _Reporter:
-    """Turns steps into progress events; percent is told when another whole point is full."""
-
-    def __init__(self, callback: ProgressCallback, clock: Clock) -> None:
-        self._callback = callback
-        self._clock = clock
-        self._percent = 0.0
-        self._failed = False
-
-    async def step(self, response: StreamingResponse[Any]) -> None:  # Any: of any response model
-        before, self._percent = self._percent, max(self._percent, response.progress_percent)
-        for path in response.completed:
-            if path:  # the root's is the end of the stream, and told as such
-                await self.say("field", f"{path} is there", {"path": path})
-        outcome = response.outcome
-        if outcome is not None and outcome.error is None:
-            await self.say("complete", "the answer is there")
-        elif outcome is not None:
-            facts = {"outcome": outcome.kind.value, "error": type(outcome.error).__name__}
-            await self.say("error", str(outcome.error), facts)
-        elif int(self._percent) > int(before):
-            await self.say("progress", f"{self._percent:.0f} % of the answer is there")
-
-    # Any: facts of several kinds, as in ProgressEvent
-    async def say(self, kind: ProgressEventType, message: str, data: Mapping[str, Any] | None = None) -> None:
-        event = ProgressEvent(kind, message, self._percent, data or {}, self._clock.now())
-        try:
-            waiting = self._callback(event)
-            if inspect.isawaitable(waiting):
-                await waiting
-        except Exception:  # the callback is the caller's: whatever it raises, the stream goes on
-            if not self._failed:
-                self._failed = True
-                _logger.exception("progress_callback raised at %r; the stream goes on", kind)

@@ -49,7 +49,7 @@ class Floor:
     never: frozenset[str] = _EFFECTS
 
 
-_WORDS = ("errors", "request", "response", "events", "facts", "progress", "markers")
+_WORDS = ("errors", "request", "response", "events", "facts", "progress", "patterns", "markers")
 _JSON_WORDS = ("jsongrammar", "jsonsink", "jsonstream", "jsonarray")
 _CORE = ("text", *_JSON_WORDS, "sse", "repair", "repair.*", "partial", "partial.*")
 # What dialects have in common; `arguments` writes the JSON text of a tool call that comes as values with their paths.
@@ -61,7 +61,7 @@ _PARTS = {
     "providers.openai_responses": "providers.openai_items",
 }
 _EDGE = ("transport", "clock")
-_SERVICE = ("service", "stream", "sync", "exchange", "pool")
+_SERVICE = ("service", "stream", "sync", "exchange", "pool", "history", "courier", "tracker")
 _POLICIES = ("resilience", "guardrails", "instrumentation")
 _OPTIONAL = frozenset({"genai_prices", "opentelemetry", "prometheus_client", "pyrate_limiter", "redis", "tenacity"})
 _NOW = frozenset({"time"})  # the clock alone tells the time and sleeps

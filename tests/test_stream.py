@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from typing import TYPE_CHECKING, Any
 
 import pytest
 from openai import AsyncOpenAI
 
-from structstream.errors import ConfigurationError, IncompleteError, StructStreamError, TruncatedError
-from structstream.progress import ProgressEvent
+from structstream.errors import ConfigurationError, StructStreamError, TruncatedError
 from structstream.response import OutcomeKind
 from structstream.service import StructuredLLMService
-from structstream.testing import FakeClock, Script, length, no_finish, stall_before_first_byte
+from structstream.testing import Script, length, stall_before_first_byte
 from tests.edge import PROFILE, Profile, request_for, serving, steps_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 pytestmark = pytest.mark.anyio
 
@@ -116,90 +110,3 @@ async def test_two_streams_of_one_request_know_nothing_of_each_other() -> None:
         first, second = (service.route_structured_streaming(request) for _ in range(2))
         assert list(await asyncio.gather(first.result(), second.result())) == [ADA, ADA]
         assert first.outcome is not second.outcome
-
-
-# progress
-
-
-# Any: whatever a SimulatedProvider takes
-async def told(make: Callable[[list[ProgressEvent]], object], **provider: Any) -> list[ProgressEvent]:
-    events: list[ProgressEvent] = []
-    async with serving(**provider) as (service, _):
-        await steps_of(service, request_for(progress_callback=make(events), cadence="delta"))
-    return events
-
-
-def plain(events: list[ProgressEvent]) -> object:
-    return events.append
-
-
-def asynchronous(events: list[ProgressEvent]) -> object:
-    async def callback(event: ProgressEvent) -> None:
-        await asyncio.sleep(0)
-        events.append(event)
-
-    return callback
-
-
-@pytest.mark.parametrize("make", [plain, asynchronous])
-async def test_progress_is_told_from_the_start_to_the_end(make: Callable[[list[ProgressEvent]], object]) -> None:
-    clock = FakeClock()
-    events = await told(make, clock=clock, script=Script(delta_size=2))
-    kinds = [event.event_type for event in events]
-    assert kinds[0] == "start"
-    assert kinds[-1] == "complete"
-    assert set(kinds[1:-1]) == {"field", "progress"}
-    fields = [event.data["path"] for event in events if event.event_type == "field"]
-    assert fields == ["name", "age", "tags[0]", "tags[1]", "tags[2]", "tags"]
-    percents = [event.progress_percent for event in events]
-    assert percents == sorted(percents)
-    assert percents[0] == 0
-    assert percents[-1] == 100
-    assert all(percent < 100 for percent in percents[:-1])
-    assert {event.timestamp for event in events} == {clock.now()}
-    points = [int(event.progress_percent) for event in events if event.event_type == "progress"]
-    assert len(points) == len(set(points))  # a point is told once
-
-
-async def test_a_failure_is_told_as_such() -> None:
-    *_, last = await told(plain, faults=[no_finish()])
-    assert last.event_type == "error"
-    assert last.data == {"outcome": "incomplete", "error": IncompleteError.__name__}
-    assert last.progress_percent < 100
-
-
-@pytest.mark.parametrize("is_async", [False, True])
-async def test_a_callback_that_raises_breaks_nothing_and_is_logged_once(
-    is_async: bool, caplog: pytest.LogCaptureFixture
-) -> None:
-    def broken(event: ProgressEvent) -> None:
-        raise ZeroDivisionError
-
-    async def broken_later(event: ProgressEvent) -> None:
-        raise ZeroDivisionError
-
-    async with serving() as (service, _):
-        with caplog.at_level(logging.WARNING, "structstream"):
-            request = request_for(progress_callback=broken_later if is_async else broken)
-            assert await service.route_structured(request) == ADA
-    (record,) = [record for record in caplog.records if record.name == "structstream"]
-    assert "progress_callback raised at 'start'" in record.getMessage()
-
-
-async def test_a_callback_that_is_cancelled_cancels_the_stream() -> None:
-    inside = asyncio.Event()
-
-    async def callback(event: ProgressEvent) -> None:
-        if event.event_type == "field":
-            inside.set()
-            await asyncio.Event().wait()
-
-    async with serving() as (service, _):
-        stream = service.route_structured_streaming(request_for(progress_callback=callback))
-        task = asyncio.create_task(stream.result())
-        await inside.wait()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert stream.outcome is not None
-        assert stream.outcome.kind is OutcomeKind.CANCELLED

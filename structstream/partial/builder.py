@@ -13,6 +13,7 @@ from structstream.jsonsink import JSONLimits
 from structstream.jsonstream import JSONStream
 from structstream.text import TextBuffer, render_path
 
+from .estimate import Estimate
 from .nodes import ABSENT, Node, TextNode
 from .shapes import IGNORED, ArrayPart, MappingPart, RecordPart, Shape, Siblings, TaggedPart
 
@@ -38,6 +39,7 @@ class Builder:
         fail_fast: raise when a value closes invalid; False leaves it out and lets the root decide.
         outer: how many items at the start of a path are not told in errors.
         check: False only follows the text, to tell which paths it closes.
+        estimate: what is known of the answer's length; None for nothing but its type.
     """
 
     def __init__(
@@ -49,7 +51,10 @@ class Builder:
         fail_fast: bool = True,
         check: bool = True,
         outer: int = 0,
+        estimate: Estimate | None = None,
     ) -> None:
+        self.reckoning = (estimate or Estimate()).attempt(shape, buffer)
+        """What makes percent of the open place."""
         self.root = Node(shape, ArrayPart((), shape), None, 0, named=False)
         self.top = self.root
         self.text: TextNode | None = None
@@ -78,6 +83,13 @@ class Builder:
         self._skip_start = 0
         self._tagged: TaggedPart | None = None  # set while its tag is looked for
         self._at_tag = False
+
+    def reached(self) -> tuple[int, int]:
+        """The characters so far, and those of the value that is read and shows nothing yet; -1: the root has closed."""
+        done = self._buffer.length
+        if self.document is not None:
+            return done, -1
+        return done, done - self._skip_start if self._skipping else 0
 
     # --- values that open ---
 

@@ -14,7 +14,6 @@ from structstream.text import TextBuffer, render_path
 
 from .builder import UNBOUNDED, Builder
 from .nodes import ABSENT, Node, TextNode, open_path
-from .shapes import ArrayPart, RecordPart
 from .view import view_of
 
 if TYPE_CHECKING:
@@ -25,16 +24,22 @@ if TYPE_CHECKING:
 
 __all__ = ["ClosedPaths", "Moment", "Reading"]
 
-# Where nothing tells how long a text or a list will be, half of it is taken to be there after so much.
-_HALF_TEXT = 200
-_HALF_LIST = 4
-_NEARLY = 99.0
-
 
 class Moment:
     """The document as it was when this was taken: the innermost open place, and how much of it was there."""
 
-    __slots__ = ("_closings", "_grown", "_hidden", "_leaf", "_length", "_snapshot")
+    __slots__ = (
+        "_closings",
+        "_done",
+        "_grown",
+        "_hidden",
+        "_leaf",
+        "_length",
+        "_percent",
+        "_reckoning",
+        "_skipped",
+        "_snapshot",
+    )
 
     def __init__(self, builder: Builder) -> None:
         text = builder.text
@@ -54,6 +59,9 @@ class Moment:
         self._hidden = builder.hidden
         self._closings: Sequence[Closing] = closings or ()
         self._snapshot: object = ABSENT
+        self._percent = -1.0
+        self._reckoning = builder.reckoning
+        self._done, self._skipped = builder.reached()
 
     @property
     def snapshot(self) -> object:
@@ -95,28 +103,11 @@ class Moment:
 
     @property
     def percent(self) -> float:
-        """A guess from the schema, 0 to 99, that never falls: fields that are there, open lists and texts halved."""
-        share = 0.0
-        length = self._length
-        for node in reversed(open_path(self._leaf)):
-            share = _share(node, length, share)
-            length = node.pos
-        return min(_NEARLY, 100.0 * share)
-
-
-def _share(node: Node | TextNode, length: int, open_share: float) -> float:
-    """How much of a place is there, 0 to 1, with `length` entries closed and `open_share` of the next."""
-    if isinstance(node, TextNode):
-        return length / (length + _HALF_TEXT)
-    have = length + open_share
-    if node.parent is None:
-        return have
-    part = node.part
-    if isinstance(part, RecordPart):
-        return min(1.0, have / max(len(part.names), 1))
-    if isinstance(part, ArrayPart) and part.item is None:
-        return min(1.0, have / max(len(part.first), 1))
-    return have / (have + _HALF_LIST)
+        """How much of the answer is there, 0 to 99; see `structstream.partial.estimate`."""
+        if self._percent < 0:
+            path = open_path(self._leaf)
+            self._percent = self._reckoning.percent(path, self._length, self._done, self._skipped)
+        return self._percent
 
 
 def _paths_within(raw: str, shape: Shape, path: list[str | int]) -> list[str]:

@@ -21,6 +21,8 @@ from .wrapped import Unwrapped, unwrapped_path, wrapper
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .estimate import Estimate
+
 __all__ = ["PartialParser"]
 
 T = TypeVar("T")
@@ -43,6 +45,7 @@ class PartialParser(Generic[T]):
         limits: the bounds of the document; None for the defaults.
         context: Pydantic's validation context.
         fail_fast: raise when a value closes invalid. False waits for the end, where Pydantic judges the whole.
+        estimate: what is known of the answer's length; None for nothing but its type.
 
     Raises:
         ConfigurationError: `response_model` is no type that Pydantic can read.
@@ -64,6 +67,7 @@ class PartialParser(Generic[T]):
         limits: JSONLimits | None = None,
         context: Any = None,  # Any: Pydantic's own type for it
         fail_fast: bool = True,
+        estimate: Estimate | None = None,
     ) -> None:
         self._key = wrap_key
         self.shape = shape_of(response_model if wrap_key is None else wrapper(response_model, wrap_key))
@@ -72,7 +76,10 @@ class PartialParser(Generic[T]):
         self._lenient = lenient
         self._text = TextBuffer()
         self._outer = 0 if wrap_key is None else 1
-        self._builder = Builder(self.shape, self._text, context=context, fail_fast=fail_fast, outer=self._outer)
+        self._estimate = estimate
+        self._builder = Builder(
+            self.shape, self._text, context=context, fail_fast=fail_fast, outer=self._outer, estimate=estimate
+        )
         self._reader = JSONStream(self._builder, limits=limits, allow_nan=lenient, buffer=self._text)
         self._repair = self._make_repair() if lenient else None
         self._waiting: list[str] = []
@@ -197,4 +204,6 @@ class PartialParser(Generic[T]):
                 value = self.shape.validator.validate_json(self.text, context=self._context)
             except Exception as error:  # a caller's validator may raise anything
                 raise as_invalid(error, [], self.text, self._outer) from error
+        if self._estimate is not None:
+            self._estimate.learn(self.text, self.shape)
         return cast("T", value if self._key is None else getattr(value, self._key))

@@ -155,6 +155,7 @@ class Shape:
     deferred: bool = False
     asks_outside: bool = False
     empty: Callable[[], Any] = NoneType  # Any: None, [] or {}
+    size: float | None = None  # characters that a value is taken to have, noted by who counted them
     _validator: SchemaValidator | None = None
     _serializer: SchemaSerializer | None = None
 

@@ -7,18 +7,20 @@ import inspect
 import logging
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from .facts import CallbackFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
     from .clock import Clock
     from .facts import Tell
     from .progress import ProgressCallback, ProgressEvent
 
-__all__ = ["Courier"]
+__all__ = ["Courier", "ProgressCourier"]
+
+E = TypeVar("E")
 
 _logger = logging.getLogger("structstream")
 
@@ -28,13 +30,12 @@ _REST = 9  # a slow plain callback gets at most a tenth of the time
 _DRAINING = 1.0  # seconds that an async callback is given for what waits when the stream has ended
 
 
-class Courier:
-    """Calls one callback with events, in order.
+class Courier(Generic[E]):
+    """Calls one callback with events, in order, and loses none.
 
     A plain callback is called at once. One that takes long makes the event loop wait, which nobody can help; it gets
     what happens meanwhile in one go after a rest of nine times as long. What an async callback returns is awaited in a
-    task beside the stream, one event after another. While it is busy, of `progress` events the newest waits, and every
-    other event; where many paths wait, they are told in one `field` event, with ``paths`` in its data.
+    task beside the stream, one event after another; while it is busy, the others wait.
 
     Args:
         callback: the caller's.
@@ -44,43 +45,29 @@ class Courier:
     """
 
     def __init__(
-        self, callback: ProgressCallback, clock: Clock, *, name: str = "progress_callback", tell: Tell | None = None
+        self, callback: Callable[[E], Awaitable[None] | None], clock: Clock, *, name: str, tell: Tell | None = None
     ) -> None:
         self._callback = callback
         self._clock = clock
         self._name = name
         self._tell = tell
-        self._waiting: deque[ProgressEvent] = deque()
+        self._waiting: deque[E] = deque()
         self._task: asyncio.Task[None] | None = None
         self._rests_until = 0.0
         self._reported: set[str] = set()
 
-    def give(self, event: ProgressEvent) -> None:
+    def give(self, event: E) -> None:
         """Tell an event, now or when the callback is free; never raises for what the callback does."""
         self._put(event)
         if self._task is None and self._clock.now() >= self._rests_until:
             self._flush()
 
-    def _put(self, event: ProgressEvent) -> None:
-        waiting = self._waiting
-        if waiting and event.event_type == waiting[-1].event_type == "progress":
-            waiting.pop()
-        elif len(waiting) >= _MOST and event.event_type == "field":
-            event = self._merged(event)
-        waiting.append(event)
+    def _put(self, event: E) -> None:
+        self._waiting.append(event)
 
-    def _merged(self, event: ProgressEvent) -> ProgressEvent:
-        """The newest `field` event that waits and this one in one."""
-        waiting = self._waiting
-        if waiting[-1].event_type == "progress":
-            waiting.pop()
-        if waiting[-1].event_type != "field":
-            return event
-        before = waiting.pop()
-        paths = before.data.get("paths") or [before.data["path"]]
-        paths.append(event.data["path"])
-        data = {**event.data, "paths": paths}
-        return replace(event, message=f"{len(paths)} paths are there", data=data)
+    def _at(self, event: E) -> str:
+        """Where in the stream it was, for the log."""
+        return ""
 
     def _flush(self) -> None:
         """Tell what waits, until the callback wants to be awaited."""
@@ -91,7 +78,7 @@ class Courier:
                 self._begin(event, awaitable)
                 return
 
-    def _begin(self, event: ProgressEvent, awaitable: Awaitable[None]) -> None:
+    def _begin(self, event: E, awaitable: Awaitable[None]) -> None:
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -101,7 +88,7 @@ class Courier:
         task = self._task = loop.create_task(self._work(event, awaitable))
         task.add_done_callback(lambda _: _forget(awaitable))  # it may be cancelled before its first turn
 
-    async def _work(self, event: ProgressEvent, awaitable: Awaitable[None] | None) -> None:
+    async def _work(self, event: E, awaitable: Awaitable[None] | None) -> None:
         try:
             while True:
                 if awaitable is not None:
@@ -113,12 +100,12 @@ class Courier:
         finally:
             self._task = None
 
-    def _call(self, event: ProgressEvent) -> Awaitable[None] | None:
+    def _call(self, event: E) -> Awaitable[None] | None:
         began = self._clock.now()
         try:
             returned = self._callback(event)
         except Exception as error:  # noqa: BLE001  # the callback is the caller's: whatever it raises, the stream goes on
-            self._report(f"raised at {event.event_type!r}", error)
+            self._report(f"raised{self._at(event)}", error)
             return None
         took = self._clock.now() - began
         if took > _SLOW:
@@ -126,11 +113,11 @@ class Courier:
             self._report(f"took {took:.2f} s: it is told less often")
         return returned if inspect.isawaitable(returned) else None
 
-    async def _await(self, event: ProgressEvent, awaitable: Awaitable[None]) -> None:
+    async def _await(self, event: E, awaitable: Awaitable[None]) -> None:
         try:
             await awaitable
         except Exception as error:  # noqa: BLE001  # as above
-            self._report(f"raised at {event.event_type!r}", error)
+            self._report(f"raised{self._at(event)}", error)
 
     def _report(self, what: str, error: Exception | None = None) -> None:
         """Log each kind of failure once; what the error says stays out: it may quote the answer."""
@@ -172,6 +159,40 @@ class Courier:
         task = self._task
         if task is not None and task is not _current_task():
             task.cancel()
+
+
+class ProgressCourier(Courier["ProgressEvent"]):
+    """A courier of progress: of what waits, the newest `progress` event is enough.
+
+    Every other event is told; where many paths wait, they are told in one `field` event, with ``paths`` in its data.
+    """
+
+    def __init__(self, callback: ProgressCallback, clock: Clock, *, tell: Tell | None = None) -> None:
+        super().__init__(callback, clock, name="progress_callback", tell=tell)
+
+    def _put(self, event: ProgressEvent) -> None:
+        waiting = self._waiting
+        if waiting and event.event_type == waiting[-1].event_type == "progress":
+            waiting.pop()
+        elif len(waiting) >= _MOST and event.event_type == "field":
+            event = self._merged(event)
+        waiting.append(event)
+
+    def _merged(self, event: ProgressEvent) -> ProgressEvent:
+        """The newest `field` event that waits and this one in one."""
+        waiting = self._waiting
+        if waiting[-1].event_type == "progress":
+            waiting.pop()
+        if waiting[-1].event_type != "field":
+            return event
+        before = waiting.pop()
+        paths = before.data.get("paths") or [before.data["path"]]
+        paths.append(event.data["path"])
+        data = {**event.data, "paths": paths}
+        return replace(event, message=f"{len(paths)} paths are there", data=data)
+
+    def _at(self, event: ProgressEvent) -> str:
+        return f" at {event.event_type!r}"
 
 
 def _forget(awaitable: Awaitable[None]) -> None:

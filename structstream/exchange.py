@@ -17,6 +17,7 @@ from math import inf
 from typing import TYPE_CHECKING, Generic, TypeVar
 from urllib.parse import urlsplit
 
+from .cadence import Patience
 from .clock import DeadlinePassed, Interrupted, Watchdog
 from .decoder import StreamDecoder
 from .errors import (
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .clock import Clock
+    from .facts import Tell
     from .jsonsink import JSONLimits
     from .partial import Estimate
     from .providers import Route
@@ -74,6 +76,7 @@ class Ledger(Generic[T]):
         left: whether the caller closed the stream from another task.
         ended: set once the connection is closed.
         estimate: what is known of the answer's length; None for nothing but its type.
+        tell: hears what happens to the stream; None for nobody.
     """
 
     attempts: list[Attempt] = field(default_factory=list)
@@ -82,6 +85,7 @@ class Ledger(Generic[T]):
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     watchdog: Watchdog | None = None
     estimate: Estimate | None = None
+    tell: Tell | None = None
 
     def leave(self) -> bool:
         """End the attempt that is under way; return whether that waits for the provider now, and so ends now."""
@@ -153,7 +157,7 @@ class Exchange(Generic[T]):
     async def run(self) -> AsyncGenerator[StreamingResponse[T], None]:
         """Yield each step; the last one carries the outcome. Leaving at any point closes the connection."""
         self._begin()
-        decoder, watchdog = self._decoder, self._watchdog
+        decoder, watchdog, patience = self._decoder, self._watchdog, Patience(self._clock)
         error: StructStreamError | None = None
         try:
             try:
@@ -165,7 +169,7 @@ class Exchange(Generic[T]):
                             responses = decoder.feed(data)
                             if responses and self._first_partial is None:
                                 self._first_partial = self._clock.now() - self._began
-                            for response in responses:
+                            for response in patience.steps(responses):
                                 yield response
                             if decoder.done:
                                 break

@@ -41,12 +41,21 @@ class PathPattern:
 
     def matches(self, path: Sequence[object]) -> bool:
         """Whether a path, given as its items, is meant. Keys that are no text are compared by their text."""
-        items = self._items
-        if len(path) != len(items):
-            return False
+        return len(path) == len(self._items) and self._fits(path)
+
+    @property
+    def depth(self) -> int:
+        """How many items a path has that fits."""
+        return len(self._items)
+
+    def begins(self, path: Sequence[object]) -> bool:
+        """Whether something at `path` or within it may be meant."""
+        return len(path) <= len(self._items) and self._fits(path)
+
+    def _fits(self, path: Sequence[object]) -> bool:
         return all(
             want is None or want == have or (not isinstance(have, str | int) and want == str(have))
-            for want, have in zip(items, path, strict=True)
+            for want, have in zip(self._items, path, strict=False)
         )
 
     def __repr__(self) -> str:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from .cadence import spaced
 from .clock import SystemClock
 from .errors import ConfigurationError
 from .exchange import Connect, Exchange, Ledger
@@ -108,9 +109,13 @@ class StructuredLLMService:
             limits=self._limits,
             max_event_bytes=self._max_event_bytes,
         ).run()
+        if request.streaming_interval is not None:
+            responses = spaced(responses, request.streaming_interval, self._clock)
         if request.progress_callback is not None:
-            responses = reported(responses, request.progress_callback, self._clock, only=request.progress_filter)
-        return StructuredStream(responses, ledger)
+            responses = reported(
+                responses, request.progress_callback, self._clock, only=request.progress_filter, tell=ledger.tell
+            )
+        return StructuredStream(responses, ledger, clock=self._clock)
 
     async def route_structured(self, request: StreamingStructuredRequest[T]) -> T:
         """Return the validated object that answers `request`.

@@ -8,7 +8,7 @@ from math import inf, isnan
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .clock import SystemClock
-from .courier import Courier
+from .courier import ProgressCourier
 from .errors import ConfigurationError
 from .patterns import PathPattern
 from .progress import ProgressEvent, ProgressFilter
@@ -41,7 +41,7 @@ class Heard:
 
     __slots__ = ("_courier",)
 
-    def __init__(self, courier: Courier) -> None:
+    def __init__(self, courier: ProgressCourier) -> None:
         self._courier = courier
 
     def __await__(self) -> Generator[Any, None, None]:  # Any: what the event loop is told
@@ -81,7 +81,7 @@ class ProgressTracker:
         if not callable(callback):
             raise ConfigurationError(f"callback must be callable, not {type(callback).__name__}")
         self._clock: Clock = clock or SystemClock()
-        self._courier = Courier(callback, self._clock, tell=tell)
+        self._courier = ProgressCourier(callback, self._clock, tell=tell)
         self._only = only or ProgressFilter()
         self._types = None if self._only.types is None else frozenset(self._only.types)
         self._paths = None if self._only.paths is None else [PathPattern(path) for path in self._only.paths]

@@ -61,7 +61,7 @@ _PARTS = {
     "providers.openai_responses": "providers.openai_items",
 }
 _EDGE = ("transport", "clock")
-_SERVICE = ("service", "stream", "sync", "exchange", "pool", "history", "courier", "tracker")
+_SERVICE = ("service", "stream", "sync", "exchange", "pool", "history", "courier", "tracker", "cadence", "completion")
 _POLICIES = ("resilience", "guardrails", "instrumentation")
 _OPTIONAL = frozenset({"genai_prices", "opentelemetry", "prometheus_client", "pyrate_limiter", "redis", "tenacity"})
 _NOW = frozenset({"time"})  # the clock alone tells the time and sleeps

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from structstream.courier import Courier
+from structstream.courier import Courier, ProgressCourier
 from structstream.facts import CallbackFailed
 from structstream.progress import ProgressEvent
 from structstream.testing import FakeClock
@@ -40,14 +40,14 @@ class Slow:
 
 async def test_a_plain_callback_hears_at_once() -> None:
     heard: list[ProgressEvent] = []
-    courier = Courier(heard.append, FakeClock())
+    courier = ProgressCourier(heard.append, FakeClock())
     courier.give(event("start"))
     assert [one.event_type for one in heard] == ["start"]
 
 
 async def test_while_an_async_callback_is_busy_the_newest_progress_waits_and_every_completion() -> None:
     slow = Slow()
-    courier = Courier(slow, FakeClock())
+    courier = ProgressCourier(slow, FakeClock())
     courier.give(event("start"))
     for number in range(100):
         courier.give(event("progress", float(number)))
@@ -63,7 +63,7 @@ async def test_while_an_async_callback_is_busy_the_newest_progress_waits_and_eve
 
 async def test_what_waits_is_bounded_and_no_path_is_lost() -> None:
     slow = Slow()
-    courier = Courier(slow, FakeClock())
+    courier = ProgressCourier(slow, FakeClock())
     for number in range(5000):
         courier.give(event("field", f"[{number}]"))
         courier.give(event("progress", number / 5000))
@@ -84,7 +84,7 @@ async def test_one_event_after_another() -> None:
         await asyncio.sleep(0)
         inside -= 1
 
-    courier = Courier(callback, FakeClock())
+    courier = ProgressCourier(callback, FakeClock())
     for _ in range(5):
         courier.give(event("start"))
     await courier.drain()
@@ -102,7 +102,7 @@ async def test_what_a_callback_raises_is_told_each_time_and_logged_once_without_
         broken(_)
 
     told: list[Fact] = []
-    courier = Courier(broken_later if is_async else broken, FakeClock(), tell=told.append)
+    courier = ProgressCourier(broken_later if is_async else broken, FakeClock(), tell=told.append)
     with caplog.at_level(logging.DEBUG, "structstream"):
         courier.give(event("start"))
         courier.give(event("error"))
@@ -125,7 +125,7 @@ async def test_a_slow_plain_callback_is_told_less_often_and_misses_no_completion
         if one.event_type == "start":
             clock._now += 1.0  # it blocks
 
-    courier = Courier(slow, clock)
+    courier = ProgressCourier(slow, clock)
     courier.give(event("start"))
     for number in range(50):
         courier.give(event("progress", float(number)))
@@ -145,7 +145,7 @@ async def test_a_callback_that_never_comes_back_is_given_up_in_time(caplog: pyte
     clock = FakeClock()
     slow = Slow()
     told: list[Fact] = []
-    courier = Courier(slow, clock, tell=told.append)
+    courier = ProgressCourier(slow, clock, tell=told.append)
     courier.give(event("start"))
     courier.give(event("complete"))
     draining = asyncio.create_task(courier.drain(2.0))
@@ -169,7 +169,7 @@ async def test_closing_cancels_what_runs() -> None:
             cancelled.append(True)
             raise
 
-    courier = Courier(callback, FakeClock())
+    courier = ProgressCourier(callback, FakeClock())
     courier.give(event("start"))
     await asyncio.sleep(0)
     courier.close()
@@ -181,7 +181,7 @@ def test_without_an_event_loop_an_async_callback_is_reported(caplog: pytest.LogC
     async def callback(_: ProgressEvent) -> None:
         raise AssertionError("never run")
 
-    courier = Courier(callback, FakeClock())
+    courier = ProgressCourier(callback, FakeClock())
     courier.give(event("start"))
     courier.close()
     assert "is async, and no event loop runs here" in caplog.text
@@ -189,8 +189,24 @@ def test_without_an_event_loop_an_async_callback_is_reported(caplog: pytest.LogC
 
 async def test_any_awaitable_will_do() -> None:
     future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()  # Any: of nothing
-    courier = Courier(lambda _: future, FakeClock())
+    courier = ProgressCourier(lambda _: future, FakeClock())
     courier.give(event("start"))
     future.set_result(None)
     await courier.drain(None)
     assert courier._task is None
+
+
+async def test_what_is_no_progress_is_told_piece_by_piece() -> None:
+    gate = asyncio.Event()
+    heard: list[int] = []
+
+    async def callback(number: int) -> None:
+        await gate.wait()
+        heard.append(number)
+
+    courier: Courier[int] = Courier(callback, FakeClock(), name="on_complete")
+    for number in range(1000):
+        courier.give(number)
+    gate.set()
+    await courier.drain()
+    assert heard == list(range(1000))

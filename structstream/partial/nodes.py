@@ -6,14 +6,16 @@ innermost node knows its length: so the innermost node and one number are a whol
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from structstream.text import TextBuffer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .shapes import ArrayPart, MappingPart, RecordPart, Shape
 
-__all__ = ["ABSENT", "Absent", "Node", "OpenPath", "TextNode", "open_path"]
+__all__ = ["ABSENT", "Absent", "Node", "Open", "OpenPath", "TextNode", "open_path"]
 
 OpenPath = list["Node | TextNode"]
 """The open places of a moment, from the root inwards."""
@@ -30,6 +32,20 @@ class Absent:
 
 
 ABSENT = Absent()
+
+
+class Open:
+    """What shows an open value."""
+
+    __slots__ = ()
+
+    def _child(self, name: Any) -> Any:  # Any: names and values of any type
+        """What is called `name` in it; `ABSENT` where nothing is shown."""
+        raise NotImplementedError
+
+    def _children(self) -> Iterator[tuple[Any, Any]]:  # Any: as above
+        """The names and values of what has closed in it, and its open container."""
+        raise NotImplementedError
 
 
 class Node:

@@ -18,7 +18,8 @@ from pydantic_core import core_schema, to_jsonable_python
 
 from structstream.text import parse_path
 
-from .nodes import ABSENT, Node, OpenPath, TextNode
+from .look import look
+from .nodes import ABSENT, Node, Open, OpenPath, TextNode
 from .schema import shape_of
 from .shapes import ArrayPart, MappingPart, RecordPart, Shape
 
@@ -67,7 +68,7 @@ def _view_class(part: RecordPart | MappingPart | ArrayPart) -> type[View]:
     return cast("type[View]", part.view)
 
 
-class View:
+class View(Open):
     """What all views of an open container share: its closed entries and its open one."""
 
     __slots__ = ("_closed", "_depth", "_has_open", "_inner", "_length", "_node", "_path")
@@ -92,6 +93,16 @@ class View:
     def _find(self, name: object) -> int | None:
         """Which entry `name` is; None where it is not there."""
         return self._node.entry(name, self._closed + self._has_open)
+
+    def _child(self, name: Any) -> Any:  # Any: names and values of any type
+        pos = self._find(name)
+        return ABSENT if pos is None else self._at(pos)
+
+    def _children(self) -> Iterator[tuple[Any, Any]]:  # Any: as above
+        for name, pos in self._visible():
+            value = self._at(pos)
+            if pos < self._closed or isinstance(value, View):
+                yield name, value
 
     def _shape(self, pos: int) -> Shape:
         node = self._node
@@ -153,7 +164,7 @@ class View:
             return False
         value = self._at(pos)
         if value is not ABSENT and pos < self._closed:
-            return _exists(value, path[1:])
+            return look(value, path[1:]) is not ABSENT
         return isinstance(value, View) and value._is_complete(path[1:])
 
     def is_complete(self, path: str = "") -> bool:
@@ -173,26 +184,6 @@ def _is_chosen(name: str, include: _Names, exclude: _Names) -> bool:
     if isinstance(exclude, Mapping):
         return exclude.get(name) not in (True, ...)
     return exclude is None or name not in exclude
-
-
-def _exists(value: Any, path: Sequence[str | int]) -> bool:  # Any: a closed value of any type
-    """Whether a closed value has something at `path`."""
-    for name in path:
-        while isinstance(value, RootModel):
-            value = value.root
-        if isinstance(value, Mapping):
-            if name not in value:
-                return False
-            value = value[name]
-        elif isinstance(name, int):
-            if not isinstance(value, Sequence) or isinstance(value, str | bytes) or name >= len(value):
-                return False
-            value = value[name]
-        elif hasattr(value, name):
-            value = getattr(value, name)
-        else:
-            return False
-    return True
 
 
 class ListView(View, Sequence[Any]):  # Any: items are of the list's own type
@@ -312,8 +303,7 @@ class Partial(View, Generic[T]):
             return partial_class(item) if isinstance(item, type) else super().__class_getitem__(item)
 
     def _get(self, name: str) -> Any:  # Any: as the field's type
-        pos = self._find(name)
-        value = ABSENT if pos is None else self._at(pos)
+        value = self._child(name)
         if value is not ABSENT:
             return value
         part = self._node.part
@@ -322,8 +312,7 @@ class Partial(View, Generic[T]):
 
     def __getattr__(self, name: str) -> Any:  # Any: an extra's value
         if not name.startswith("_"):
-            pos = self._find(name)
-            value = ABSENT if pos is None else self._at(pos)
+            value = self._child(name)
             if value is not ABSENT:
                 return value
         raise AttributeError(f"{type(self).__name__!r} has no field {name!r}")
@@ -440,6 +429,12 @@ class RootPartial(Partial[T]):
         partial = cls.__new__(cls)
         partial.root = view
         return partial
+
+    def _child(self, name: Any) -> Any:
+        return self.root._child(name) if isinstance(self.root, View) else ABSENT
+
+    def _children(self) -> Iterator[tuple[Any, Any]]:
+        return self.root._children() if isinstance(self.root, View) else iter(())
 
     def _is_complete(self, path: Sequence[str | int]) -> bool:
         return isinstance(self.root, View) and self.root._is_complete(path)

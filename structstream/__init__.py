@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     )
     from .history import AnswerHistory
     from .jsonsink import JSONLimits
+    from .markers import HoldParent, ShowWhenComplete, Stated, WithState
     from .parse import parse_stream
     from .partial import ListView, MappingView, Partial
     from .progress import ProgressCallback, ProgressEvent, ProgressFilter
@@ -102,6 +103,7 @@ _HOMES = {
     ),
     "history": ("AnswerHistory",),
     "jsonsink": ("JSONLimits",),
+    "markers": ("HoldParent", "ShowWhenComplete", "Stated", "WithState"),
     "parse": ("parse_stream",),
     "partial": ("ListView", "MappingView", "Partial"),
     "progress": ("ProgressCallback", "ProgressEvent", "ProgressFilter"),
@@ -141,6 +143,7 @@ __all__ = [
     "FilteredError",
     "HTTPAnswer",
     "HTTPRequest",
+    "HoldParent",
     "IncompleteError",
     "InvalidOutputError",
     "JSONLimitError",
@@ -170,6 +173,8 @@ __all__ = [
     "SDKTransport",
     "SSEError",
     "ServerError",
+    "ShowWhenComplete",
+    "Stated",
     "StreamCancelledError",
     "StreamDecoder",
     "StreamFailedError",
@@ -191,6 +196,7 @@ __all__ = [
     "UnavailableError",
     "UnexpectedResponseError",
     "Usage",
+    "WithState",
     "__version__",
     "parse_stream",
 ]

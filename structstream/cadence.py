@@ -30,11 +30,15 @@ class _Joined:
 
     __slots__ = ("_changed", "_last", "completed")
 
+    completed: list[str]
+    _changed: dict[str, None]
+
     def __init__(self, earlier: Step, later: Step) -> None:
         self._last = later
-        mine = isinstance(earlier, _Joined)  # then it is done with: nobody has seen it
-        self.completed: list[str] = earlier.completed if mine else list(earlier.completed)
-        self._changed: dict[str, None] = earlier._changed if mine else dict.fromkeys(earlier.changed)
+        if isinstance(earlier, _Joined):  # it is done with: nobody has seen it
+            self.completed, self._changed = earlier.completed, earlier._changed
+        else:
+            self.completed, self._changed = list(earlier.completed), dict.fromkeys(earlier.changed)
         self.completed.extend(later.completed)
         self._changed.update(dict.fromkeys(later.changed))
 

@@ -13,7 +13,7 @@ from structstream.jsonstream import JSONStream
 from structstream.text import TextBuffer, render_path
 
 from .builder import UNBOUNDED, Builder
-from .nodes import ABSENT, Node, TextNode, open_path
+from .nodes import ABSENT, Node, TextNode, is_held, open_path
 from .view import view_of
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class Moment:
         "_done",
         "_grown",
         "_hidden",
+        "_holds",
         "_leaf",
         "_length",
         "_percent",
@@ -55,12 +56,13 @@ class Moment:
         builder.opened = None
         closings = builder.closings
         if closings:
-            builder.closings = []
+            closings = builder.take_closings()
         self._hidden = builder.hidden
         self._closings: Sequence[Closing] = closings or ()
         self._snapshot: object = ABSENT
         self._percent = -1.0
         self._reckoning = builder.reckoning
+        self._holds = builder.holds
         self._done, self._skipped = builder.reached()
 
     @property
@@ -69,7 +71,7 @@ class Moment:
         if self._snapshot is ABSENT:
             path = open_path(self._leaf)
             if len(path) > 1:
-                self._snapshot = view_of(path, 1, self._length)
+                self._snapshot = None if self._held(1) else view_of(path, 1, self._length)
             else:
                 root = path[0]
                 shown = isinstance(root, Node) and self._length and not self._hidden
@@ -79,7 +81,9 @@ class Moment:
 
     @property
     def begun(self) -> bool:
-        """Whether a value has begun."""
+        """Whether a value has begun, and is shown."""
+        if self._holds:
+            return self.snapshot is not None
         return self._leaf.parent is not None or (self._length > 0 and not self._hidden)
 
     @property
@@ -97,9 +101,16 @@ class Moment:
     def changed(self) -> Sequence[str]:
         """The paths that closed in this step, and the open one if it is new or has grown."""
         leaf = self._leaf
-        if not self._grown or leaf.parent is None:
+        if not self._grown or leaf.parent is None or self._held():
             return self.completed
         return [*self.completed, render_path(leaf.parent.path_of(leaf.pos))]
+
+    def _held(self, deepest: int = 0) -> bool:
+        """Whether some open object down to a depth, or to the innermost place, is held back by one of its fields."""
+        if not self._holds or self._skipped < 0:
+            return False
+        path = open_path(self._leaf)
+        return any(is_held(path, depth, self._length) for depth in range(1, (deepest or len(path) - 1) + 1))
 
     @property
     def percent(self) -> float:

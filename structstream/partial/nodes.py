@@ -6,7 +6,7 @@ innermost node knows its length: so the innermost node and one number are a whol
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from structstream.text import TextBuffer
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from .shapes import ArrayPart, MappingPart, RecordPart, Shape
 
-__all__ = ["ABSENT", "Absent", "Node", "Open", "OpenPath", "TextNode", "open_path"]
+__all__ = ["ABSENT", "Absent", "Node", "Open", "OpenPath", "TextNode", "is_held", "open_path"]
 
 OpenPath = list["Node | TextNode"]
 """The open places of a moment, from the root inwards."""
@@ -133,3 +133,20 @@ def open_path(place: Node | TextNode) -> OpenPath:
     if path is None:
         path = place.open_path = [place] if place.parent is None else [*open_path(place.parent), place]
     return path
+
+
+def is_held(path: OpenPath, depth: int, length: int) -> bool:
+    """Whether an open object shows nothing yet, because a field of it is marked to hold it back.
+
+    `length` is that of the innermost place, as in `structstream.partial.view.view_of`.
+    """
+    node = path[depth]
+    if isinstance(node, TextNode) or not getattr(node.part, "holding", ()):
+        return False
+    inner = path[depth + 1] if depth + 1 < len(path) else None
+    closed = length if inner is None else inner.pos
+    for name in cast("RecordPart", node.part).holding:
+        pos = node.entry(name, closed + (inner is not None))
+        if pos is None or (is_held(path, depth + 1, length) if pos == closed else node.values[pos] is ABSENT):
+            return True
+    return False

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast, overloa
 from pydantic import BaseModel, RootModel
 from pydantic_core import core_schema, to_jsonable_python
 
+from structstream.markers import Stated
 from structstream.text import parse_path
 
 from .look import look
-from .nodes import ABSENT, Node, Open, OpenPath, TextNode
+from .nodes import ABSENT, Node, Open, OpenPath, TextNode, is_held
 from .schema import shape_of
-from .shapes import ArrayPart, MappingPart, RecordPart, Shape
+from .shapes import WHITESPACE, ArrayPart, MappingPart, RecordPart, Shape
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -30,14 +31,7 @@ __all__ = ["ListView", "MappingView", "Partial", "RootPartial", "View", "partial
 
 T = TypeVar("T")
 
-# Which fields, as Pydantic is told it; Any: a mapping may go on inside of a field.
-_Names = AbstractSet[int | str] | Mapping[Any, Any] | None
-
-# What Rust's `trim` takes for whitespace, which is what Pydantic strips.
-_WHITESPACE = (
-    "\t\n\x0b\x0c\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
-    "\u2028\u2029\u202f\u205f\u3000"
-)
+_Names = AbstractSet[int | str] | Mapping[Any, Any] | None  # Any: a mapping may go on inside of a field
 
 
 def view_of(path: OpenPath, depth: int, length: int) -> Any:  # Any: reads as its shape's type
@@ -48,7 +42,7 @@ def view_of(path: OpenPath, depth: int, length: int) -> Any:  # Any: reads as it
     if isinstance(node, TextNode):
         view = node.buffer.slice(0, length)
         if shape.text is not None and shape.text.strip:
-            view = view.strip(_WHITESPACE)
+            view = view.strip(WHITESPACE)
     else:
         view_class: type[View] = node.part.view or _view_class(node.part)
         view = view_class.__new__(view_class)
@@ -78,8 +72,9 @@ class View(Open):
         self._path = path
         self._depth = depth
         self._length = length
-        self._has_open = depth + 1 < len(path)
-        self._closed = path[depth + 1].pos if self._has_open else length
+        has_inner = depth + 1 < len(path)
+        self._has_open = has_inner and not is_held(path, depth + 1, length)
+        self._closed = path[depth + 1].pos if has_inner else length
         self._inner: Any = ABSENT  # Any: the view of the open entry, made when looked at
 
     def _at(self, pos: int) -> Any:  # Any: as its shape's type
@@ -114,6 +109,18 @@ class View(Open):
         field = part.by_name.get(str(node.name_of(pos)))
         return field.shape if field is not None else part.extra_shape
 
+    def _stated(self, name: str, value: Any) -> Any:  # Any: as the field's type
+        """What a field shows, with its state if it is marked so."""
+        if name not in getattr(self._node.part, "stated", ()):
+            return value
+        pos = self._find(name)
+        return Stated(value, pos is not None and pos < self._closed)
+
+    def _empty(self, name: str) -> Any:  # Any: None, [] or {}
+        """What a field reads that is not there yet."""
+        field = getattr(self._node.part, "by_name", {}).get(name)
+        return None if field is None else field.shape.empty()
+
     def _visible(self) -> Iterator[tuple[Any, int]]:  # Any: a name of the node's own kind
         """The names that show something, each once, with its entry."""
         names = self._node.names
@@ -136,7 +143,8 @@ class View(Open):
         self, names: Sequence[str], options: Mapping[str, Any], include: _Names = None, exclude: _Names = None
     ) -> dict[str, Any]:  # Any: plain data
         """Dump a record under the keys of its model: `names`, which are there or not, and what else is there."""
-        told = cast("RecordPart", self._node.part).told
+        part = cast("RecordPart", self._node.part)
+        told = part.told
         by_alias = told.by_alias if options.get("by_alias") is None else options["by_alias"]
         visible = dict(self._visible())
         dumped: dict[str, Any] = {}
@@ -147,12 +155,14 @@ class View(Open):
             if pos is None:
                 if options.get("exclude_unset"):
                     continue
-                value = cast("Partial[Any]", self)._get(name)
+                value = self._empty(name)
             elif pos < self._closed and name in told.hidden_if and told.hidden_if[name](self._at(pos)):
                 continue
             else:
                 value = self._dumped(pos, options)
             if value is not None or not options.get("exclude_none"):
+                if name in part.stated:
+                    value = {"value": value, "complete": pos is not None and pos < self._closed}
                 dumped[told.aliases.get(name, name) if by_alias else name] = value
         return dumped
 
@@ -247,7 +257,7 @@ class MappingView(View, Mapping[Any, Any]):  # Any: keys and values are of the m
         value = ABSENT if pos is None else self._at(pos)
         if value is ABSENT:
             raise KeyError(key)
-        return value
+        return self._stated(str(key), value)
 
     def __iter__(self) -> Iterator[Any]:
         return (name for name, _ in self._visible())
@@ -304,11 +314,7 @@ class Partial(View, Generic[T]):
 
     def _get(self, name: str) -> Any:  # Any: as the field's type
         value = self._child(name)
-        if value is not ABSENT:
-            return value
-        part = self._node.part
-        field = part.by_name.get(name) if isinstance(part, RecordPart) else None
-        return None if field is None else field.shape.empty()
+        return self._stated(name, self._empty(name) if value is ABSENT else value)
 
     def __getattr__(self, name: str) -> Any:  # Any: an extra's value
         if not name.startswith("_"):
@@ -384,7 +390,7 @@ class Partial(View, Generic[T]):
     __hash__ = None  # type: ignore[assignment]  # models have none, either
 
     def _shown(self) -> Iterator[tuple[str, Any]]:
-        return ((name, self._at(pos)) for name, pos in self._visible())
+        return ((name, self._get(name)) for name, _ in self._visible())
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._shown())})"

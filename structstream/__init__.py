@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from .service import StructuredLLMService
     from .stream import StructuredStream
     from .sync import SyncStructuredLLMService, SyncStructuredStream
+    from .tee import tee
     from .tracker import ProgressTracker
     from .transport import HTTPAnswer, SDKTransport, Transport
 
@@ -122,6 +123,7 @@ _HOMES = {
     "service": ("StructuredLLMService",),
     "stream": ("StructuredStream",),
     "sync": ("SyncStructuredLLMService", "SyncStructuredStream"),
+    "tee": ("tee",),
     "tracker": ("ProgressTracker",),
     "transport": ("HTTPAnswer", "SDKTransport", "Transport"),
 }
@@ -199,6 +201,7 @@ __all__ = [
     "WithState",
     "__version__",
     "parse_stream",
+    "tee",
 ]
 
 

@@ -17,6 +17,7 @@ from .errors import ConfigurationError
 from .exchange import Connect, Exchange, Ledger
 from .history import AnswerHistory
 from .jsonsink import JSONLimits
+from .many import stream_many
 from .partial import Estimate
 from .pool import TransportPool
 from .providers import DIALECTS, ROUTES, ProviderSpec, Route, route
@@ -27,11 +28,14 @@ from .tracker import reported
 from .transport import SDKTransport, Transport, transport_of
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterable, Iterable
     from types import TracebackType
 
     from openai import AsyncOpenAI
 
     from .clock import Clock
+    from .many import Order
+    from .response import StreamingResponse
 
 __all__ = ["StructuredLLMService"]
 
@@ -127,6 +131,37 @@ class StructuredLLMService:
         """
         async with self.route_structured_streaming(request) as stream:
             return await stream.result()
+
+    def stream_many(
+        self,
+        requests: Iterable[StreamingStructuredRequest[T]] | AsyncIterable[StreamingStructuredRequest[T]],
+        *,
+        concurrency: int = 8,
+        order: Order = "arrival",
+    ) -> AsyncGenerator[tuple[int, StreamingResponse[T]], None]:
+        """Yield the steps of the answers to many requests, each with the number of its request, counted from 0.
+
+        A stream reads on when its step was taken: a slow consumer holds the providers back by their sockets. One that
+        fails ends with its own outcome and takes no other with it. Closing the generator closes every stream; use
+        ``contextlib.aclosing``, as ``async for … break`` closes it only when nothing refers to it any more.
+
+        Args:
+            requests: of any number, also without an end; the next is looked for when a stream may begin.
+            concurrency: how many streams are under way at once.
+            order: ``arrival`` yields steps as they come; ``request`` all of a request before the next one's, which
+                reads meanwhile: what it shows then is its newest, in one step.
+
+        Raises:
+            ConfigurationError: an argument cannot work; the sentence says which and what to do.
+
+        Example::
+
+            async with aclosing(service.stream_many(requests, concurrency=20)) as steps:
+                async for number, response in steps:
+                    if response.is_complete:
+                        save(number, response.outcome)
+        """
+        return stream_many(self.route_structured_streaming, requests, concurrency=concurrency, order=order)
 
     @property
     def sync(self) -> SyncStructuredLLMService:

@@ -11,14 +11,16 @@ from .completion import Completions, check_callback
 from .courier import Courier
 from .errors import ConfigurationError, StreamCancelledError, StructStreamError
 from .response import Outcome, OutcomeKind
+from .tee import tee
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
     from types import AsyncGeneratorType, TracebackType
 
     from .clock import Clock
     from .exchange import Ledger
     from .response import StreamingResponse
+    from .tee import Branch
 
 __all__ = ["StructuredStream"]
 
@@ -171,6 +173,14 @@ class StructuredStream(Generic[T]):
     async def _drain(self) -> None:
         for _, courier in self._couriers:
             await courier.drain()
+
+    def tee(self, count: int = 2) -> Sequence[Branch[T]]:
+        """Return `count` consumers of this stream, each of which gets all of it; see `structstream.tee`.
+
+        Raises:
+            ConfigurationError: `count` is no positive integer.
+        """
+        return tee(self, count)
 
     # --- steering ---
 

@@ -61,7 +61,9 @@ _PARTS = {
     "providers.openai_responses": "providers.openai_items",
 }
 _EDGE = ("transport", "clock")
-_SERVICE = ("service", "stream", "sync", "exchange", "pool", "history", "courier", "tracker", "cadence", "completion")
+# What a caller steers by: how steps come, to whom, and what is told beside.
+_STEERING = ("cadence", "completion", "courier", "history", "many", "tee", "tracker")
+_SERVICE = ("service", "stream", "sync", "exchange", "pool", *_STEERING)
 _POLICIES = ("resilience", "guardrails", "instrumentation")
 _OPTIONAL = frozenset({"genai_prices", "opentelemetry", "prometheus_client", "pyrate_limiter", "redis", "tenacity"})
 _NOW = frozenset({"time"})  # the clock alone tells the time and sleeps

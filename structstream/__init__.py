@@ -51,7 +51,9 @@ if TYPE_CHECKING:
         UnavailableError,
         UnexpectedResponseError,
     )
+    from .history import AnswerHistory
     from .jsonsink import JSONLimits
+    from .markers import HoldParent, ShowWhenComplete, Stated, WithState
     from .parse import parse_stream
     from .partial import ListView, MappingView, Partial
     from .policies import (
@@ -67,13 +69,15 @@ if TYPE_CHECKING:
         Policies,
         RetryPolicy,
     )
-    from .progress import ProgressCallback, ProgressEvent
+    from .progress import ProgressCallback, ProgressEvent, ProgressFilter
     from .providers import ROUTES, WRAP_KEY, ProviderSpec
     from .request import Cadence, HTTPRequest, Message, Mode, StreamingStructuredRequest, Timeouts
     from .response import Attempt, Outcome, OutcomeKind, StreamingResponse, Timings, TokenLogprob, ToolCall, Usage
     from .service import StructuredLLMService
     from .stream import StructuredStream
     from .sync import SyncStructuredLLMService, SyncStructuredStream
+    from .tee import tee
+    from .tracker import ProgressTracker
     from .transport import HTTPAnswer, SDKTransport, Transport
 
 __version__ = "0.1.0"
@@ -117,7 +121,9 @@ _HOMES = {
         "UnavailableError",
         "UnexpectedResponseError",
     ),
+    "history": ("AnswerHistory",),
     "jsonsink": ("JSONLimits",),
+    "markers": ("HoldParent", "ShowWhenComplete", "Stated", "WithState"),
     "parse": ("parse_stream",),
     "partial": ("ListView", "MappingView", "Partial"),
     "policies": (
@@ -133,8 +139,8 @@ _HOMES = {
         "Policies",
         "RetryPolicy",
     ),
-    "progress": ("ProgressCallback", "ProgressEvent"),
     "providers": ("ROUTES", "WRAP_KEY", "ProviderSpec"),
+    "progress": ("ProgressCallback", "ProgressEvent", "ProgressFilter"),
     "request": ("Cadence", "HTTPRequest", "Message", "Mode", "StreamingStructuredRequest", "Timeouts"),
     "response": (
         "Attempt",
@@ -149,6 +155,8 @@ _HOMES = {
     "service": ("StructuredLLMService",),
     "stream": ("StructuredStream",),
     "sync": ("SyncStructuredLLMService", "SyncStructuredStream"),
+    "tee": ("tee",),
+    "tracker": ("ProgressTracker",),
     "transport": ("HTTPAnswer", "SDKTransport", "Transport"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
@@ -156,6 +164,7 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "ROUTES",
     "WRAP_KEY",
+    "AnswerHistory",
     "Attempt",
     "AuthenticationError",
     "BadRequestError",
@@ -176,6 +185,7 @@ __all__ = [
     "HTTPAnswer",
     "HTTPRequest",
     "HedgePolicy",
+    "HoldParent",
     "IncompleteError",
     "InvalidOutputError",
     "JSONLimitError",
@@ -200,6 +210,8 @@ __all__ = [
     "Policies",
     "ProgressCallback",
     "ProgressEvent",
+    "ProgressFilter",
+    "ProgressTracker",
     "ProtocolError",
     "ProviderError",
     "ProviderSpec",
@@ -210,6 +222,8 @@ __all__ = [
     "SDKTransport",
     "SSEError",
     "ServerError",
+    "ShowWhenComplete",
+    "Stated",
     "StreamCancelledError",
     "StreamDecoder",
     "StreamFailedError",
@@ -231,8 +245,10 @@ __all__ = [
     "UnavailableError",
     "UnexpectedResponseError",
     "Usage",
+    "WithState",
     "__version__",
     "parse_stream",
+    "tee",
 ]
 
 

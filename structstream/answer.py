@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .continuation import Continuation
     from .events import Finished, Started, ToolDelta
     from .jsonsink import JSONLimits
-    from .partial import Step
+    from .partial import Estimate, Step
     from .response import TokenLogprob, Usage
 
 __all__ = ["AnswerReader", "Said"]
@@ -104,8 +104,9 @@ class AnswerReader(Generic[T]):
         fail_fast: bool,
         attempt: int,
         continuation: Continuation | None = None,
+        estimate: Estimate | None = None,
     ) -> None:
-        self._document = (response_model, wrap_key, limits, context)
+        self._document = (response_model, wrap_key, limits, context, estimate)
         self._continuation = continuation
         self._splice: Splice | None = None
         self._parser = self._make_parser(lenient=lenient, fail_fast=fail_fast)
@@ -123,7 +124,7 @@ class AnswerReader(Generic[T]):
 
     def _make_parser(self, *, lenient: bool, fail_fast: bool) -> PartialParser[T]:
         """A reader of the whole document, which begins with what a continuation keeps."""
-        model, key, limits, context = self._document
+        model, key, limits, context, estimate = self._document
         going_on = self._continuation
         prefix = "" if going_on is None else going_on.prefix
         if going_on is not None and prefix:
@@ -137,6 +138,7 @@ class AnswerReader(Generic[T]):
             fail_fast=fail_fast,
             prefix=prefix,
             transducer=self._splice,
+            estimate=estimate,
         )
 
     @property

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from .continuation import Continuation
     from .jsonsink import JSONLimits
+    from .partial import Estimate
     from .providers.base import ProviderDecoder
     from .request import Cadence
     from .response import StreamingResponse
@@ -64,6 +65,7 @@ class StreamDecoder(Generic[T]):
         attempt: the number that the responses carry.
         continuation: what the answer goes on from; None for a new one.
         array: the body is one JSON array instead of an event stream, as Gemini's is without ``alt=sse``.
+        estimate: what is known of the answer's length; None for nothing but its type.
 
     Raises:
         ConfigurationError: `response_model` is no type that Pydantic can read.
@@ -74,7 +76,7 @@ class StreamDecoder(Generic[T]):
     >>> step.partial_result
     [1]
     >>> decoder.feed(b'data: {"choices": [{"delta": {"content": "]"}, "finish_reason": "stop"}]}\n\n')
-    [StreamingResponse(partial_result=[1, 2], is_complete=False, progress_percent=33.3)]
+    [StreamingResponse(partial_result=[1, 2], is_complete=False, progress_percent=99.0)]
     >>> decoder.finish()
     StreamingResponse(partial_result=[1, 2], is_complete=True, progress_percent=100.0)
     """
@@ -97,6 +99,7 @@ class StreamDecoder(Generic[T]):
         attempt: int = 1,
         continuation: Continuation | None = None,
         array: bool = False,
+        estimate: Estimate | None = None,
     ) -> None:
         self._bound = bound = max_event_bytes or _MAX_EVENT_BYTES
         self._sse: SSEDecoder | JSONArrayDecoder = SSEDecoder(max_line_bytes=bound, max_event_bytes=bound)
@@ -112,6 +115,7 @@ class StreamDecoder(Generic[T]):
             fail_fast=fail_fast,
             attempt=attempt,
             continuation=continuation,
+            estimate=estimate,
         )
         self._tool = tool
         self._tool_name = tool_name.strip("_")

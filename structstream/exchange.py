@@ -17,6 +17,7 @@ from math import inf
 from typing import TYPE_CHECKING, Generic, TypeVar
 from urllib.parse import urlsplit
 
+from .cadence import Patience
 from .clock import DeadlinePassed, Interrupted, Watchdog
 from .decoder import StreamDecoder
 from .errors import (
@@ -120,6 +121,7 @@ class Exchange(Generic[T]):
             fail_fast=request.fail_fast,
             attempt=self._number,
             continuation=request.continuation,
+            estimate=ledger.estimate,
         )
         self._watchdog = Watchdog(clock)
         self._answer: HTTPAnswer | None = None
@@ -136,7 +138,7 @@ class Exchange(Generic[T]):
     async def run(self) -> AsyncGenerator[StreamingResponse[T], None]:
         """Yield each step; the last one carries the outcome. Leaving at any point closes the connection."""
         self._begin()
-        decoder, watchdog = self._decoder, self._watchdog
+        decoder, watchdog, patience = self._decoder, self._watchdog, Patience(self._clock)
         error: StructStreamError | None = None
         try:
             try:
@@ -148,7 +150,7 @@ class Exchange(Generic[T]):
                             responses = decoder.feed(data)
                             if responses and self._first_partial is None:
                                 self._first_partial = self._clock.now() - self._began
-                            for response in responses:
+                            for response in patience.steps(responses):
                                 yield response
                             if decoder.done:
                                 break

@@ -14,6 +14,8 @@ from .errors import StreamCancelledError, StreamTimeoutError
 
 if TYPE_CHECKING:
     from .clock import Clock
+    from .facts import Tell
+    from .partial import Estimate
     from .response import Attempt, Outcome
 
 __all__ = ["Ledger"]
@@ -45,6 +47,10 @@ class Ledger(Generic[T]):
         """Whether the caller closed the stream from another task."""
         self.ended = asyncio.Event()
         """Set while no connection is open."""
+        self.tell: Tell | None = None
+        """Tells what happens to the stream; None where nobody listens."""
+        self.estimate: Estimate | None = None
+        """What is known of the answer's length; None for nothing but its type."""
         self.began: float | None = None
         """When the first call began; None before that."""
 

@@ -1,15 +1,23 @@
-"""Progress events: what a screen hears of a stream."""
+"""Progress events: what a screen hears of a stream, and what of it."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from math import isfinite
+from typing import Any, Literal, get_args
 
-__all__ = ["ProgressCallback", "ProgressEvent", "ProgressEventType"]
+from .errors import ConfigurationError
+from .patterns import PathPattern
 
-ProgressEventType = Literal["start", "progress", "field", "complete", "error"]
-"""What an event tells: the call began, the answer grew, a path closed, the object is there, the stream failed."""
+__all__ = ["ProgressCallback", "ProgressEvent", "ProgressEventType", "ProgressFilter"]
+
+ProgressEventType = Literal["start", "progress", "field", "retry", "resume", "fallback", "complete", "error"]
+"""What an event tells.
+
+In this order: the call began; the answer grew; a path closed; another attempt begins from the start, or from what was
+saved, or with another model, as one whole answer or from the cache; the object is there; the stream failed.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +41,40 @@ class ProgressEvent:
 
 ProgressCallback = Callable[[ProgressEvent], Awaitable[None] | None]
 """Receives each event; plain or async."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgressFilter:
+    """Which events a callback hears. What ends a stream is always told, unless `types` leaves it out.
+
+    Args:
+        types: the event types to tell; None for all.
+        paths: patterns such as ``items[*]``: of ``field`` events only those whose path fits one; None for all.
+        least_step: percent that the answer grows from one ``progress`` event to the next; 0 tells each step of the
+            stream.
+        least_interval: seconds from one ``progress`` event to the next.
+
+    Raises:
+        ConfigurationError: an argument cannot work; the sentence says which and what to do.
+
+    >>> ProgressFilter(types=["field", "complete"], paths=["items[*]"]).least_step
+    1.0
+    """
+
+    types: Collection[ProgressEventType] | None = None
+    paths: Collection[str] | None = None
+    least_step: float = 1.0
+    least_interval: float = 0.0
+
+    def __post_init__(self) -> None:
+        known = get_args(ProgressEventType)
+        if self.types is not None and (isinstance(self.types, str) or not set(self.types) <= set(known)):
+            raise ConfigurationError(f"types must be some of {', '.join(known)}, not {self.types!r}")
+        if isinstance(self.paths, str):
+            raise ConfigurationError(f"paths must be a list of patterns, such as [{self.paths!r}]")
+        for path in self.paths or ():
+            PathPattern(path)
+        for name in ("least_step", "least_interval"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not (isfinite(value) and value >= 0):
+                raise ConfigurationError(f"{name} must be a number, 0 or more, not {value!r}")

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from math import inf
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args
 
 from pydantic import PydanticUserError, TypeAdapter
@@ -14,6 +15,7 @@ from pydantic_core import SchemaError
 
 from .errors import ConfigurationError
 from .policies import Midstream, Policies
+from .progress import ProgressFilter
 
 if TYPE_CHECKING:
     from .continuation import Continuation
@@ -113,7 +115,12 @@ class StreamingStructuredRequest(Generic[T]):
         cadence: one response per network read, or one per delta.
         streaming_chunk_size: if given, a response is yielded once this many characters have come since the last
             one, instead of by `cadence`; completions in between come with it.
+        streaming_interval: if given, at most one response in so many seconds: the newest, with the completions of
+            those in between; it goes together with `cadence` or `streaming_chunk_size`.
         progress_callback: called with each `ProgressEvent`; plain or async; None for none.
+        progress_filter: which events the callback hears; None for all.
+        expected_tokens: how long the caller takes the answer to be, for `progress_percent`; None leaves it to what
+            earlier answers of the same model and type were like, and to the type.
         context: the validation context that Pydantic hands to validators.
         fail_fast: end the stream when a value closes invalid. False waits for the end, where Pydantic judges the whole.
         headers: HTTP headers to add to the call.
@@ -149,7 +156,10 @@ class StreamingStructuredRequest(Generic[T]):
     enable_streaming: bool = True
     cadence: Cadence = "read"
     streaming_chunk_size: int | None = None
+    streaming_interval: float | None = None
     progress_callback: ProgressCallback | None = None
+    progress_filter: ProgressFilter | None = None
+    expected_tokens: int | None = None
     context: Any = None  # Any: Pydantic's own type for it
     fail_fast: bool = True
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -270,7 +280,14 @@ _RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("enable_streaming", "True or False", lambda v: isinstance(v, bool)),
     ("cadence", f"one of {', '.join(get_args(Cadence))}", lambda v: v in get_args(Cadence)),
     ("streaming_chunk_size", "a positive integer or None", lambda v: v is None or _is_count(v, 1)),
+    (
+        "streaming_interval",
+        "a positive number of seconds or None",
+        lambda v: v is None or (_is_number(v) and 0 < v < inf),
+    ),
     ("progress_callback", "callable or None", lambda v: v is None or callable(v)),
+    ("progress_filter", "a ProgressFilter(...) or None", lambda v: v is None or isinstance(v, ProgressFilter)),
+    ("expected_tokens", "a positive integer or None", lambda v: v is None or _is_count(v, 1)),
     ("headers", "a mapping of header names to text that HTTP can carry", _is_headers),
     ("extra", "a mapping", lambda v: isinstance(v, Mapping)),
 )

@@ -273,12 +273,13 @@ class StreamingResponse(Generic[T]):
 
     Attributes:
         begins: set in the first step of another attempt, after something was shown: why it begins, and from where.
+        coalesced: how many steps this one stands for: more than 1 where the caller was slow, or wanted fewer.
 
     >>> StreamingResponse(outcome=Outcome(OutcomeKind.COMPLETE, result=[1, 2]))
     StreamingResponse(partial_result=[1, 2], is_complete=True, progress_percent=100.0)
     """
 
-    __slots__ = ("_step", "attempt", "begins", "outcome", "raw_chunks", "usage")
+    __slots__ = ("_step", "attempt", "begins", "coalesced", "outcome", "raw_chunks", "usage")
 
     def __init__(
         self,
@@ -293,6 +294,7 @@ class StreamingResponse(Generic[T]):
         self.outcome = outcome
         self.usage = usage
         self.begins: AttemptStart | None = None
+        self.coalesced = 1
         self._step = step
 
     @property

@@ -69,7 +69,6 @@ class Run(Generic[T]):
         self._clock = clock
         self._limits = limits
         self._max_event_bytes = max_event_bytes
-        self._tell: Callable[[Fact], None] | None = None
         self.ledger: Ledger[T] = Ledger(clock, request.timeouts.total)
         self._tally = Tally()
         plan(request.model)[0].encode(request)  # what cannot be said is refused before anything is sent
@@ -89,12 +88,12 @@ class Run(Generic[T]):
         """
         request, ledger, clock = self._request, self.ledger, self._clock
         name = getattr(request.response_model, "__name__", repr(request.response_model))
-        self._tell = telling(StreamInfo(next(_numbers), request.model, name, request), observers)
+        ledger.tell = telling(StreamInfo(next(_numbers), request.model, name, request), observers)
         around = Surroundings(
             tally=self._tally,
             endpoint_of=self._endpoint,
             continuing=_continued,
-            tell=self._tell or _to_nobody,
+            tell=ledger.tell or _to_nobody,
             pause=ledger.pause,
             now=clock.now,
             lost=lambda: ledger.outcome,
@@ -115,7 +114,7 @@ class Run(Generic[T]):
                 ledger=self.ledger,
                 limits=self._limits,
                 max_event_bytes=self._max_event_bytes,
-                tell=self._tell,
+                tell=self.ledger.tell,
             ).run()
         except ConfigurationError as error:  # of another model, or of a rest that its dialect cannot say
             return _refused(error, self.ledger.number())
@@ -126,7 +125,7 @@ class Run(Generic[T]):
 
     async def _observed(self, steps: Steps) -> AsyncGenerator[StreamingResponse[T], None]:
         """Yield the steps; tell of them where somebody listens, and write down how it ended, also where it was left."""
-        ledger, tell, now = self.ledger, self._tell, self._clock.now
+        ledger, tell, now = self.ledger, self.ledger.tell, self._clock.now
         began = now()
         if tell is not None:
             tell(StreamBegan(began))

@@ -13,21 +13,27 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from .adopted import adopted, is_instructor
+from .cadence import spaced
 from .clock import SystemClock, epoch
 from .errors import ConfigurationError
+from .history import AnswerHistory
 from .httpclient import check_http2
 from .jsonsink import JSONLimits
 from .layers import Shared
+from .many import stream_many
+from .partial import Estimate
 from .policies import Policies
 from .pool import TransportPool
 from .providers import DIALECTS, ROUTES, ProviderSpec, Route, route
 from .request import StreamingStructuredRequest
 from .run import Run
-from .stream import StructuredStream, reported
+from .stream import StructuredStream
 from .sync import BackgroundLoop, SyncStructuredLLMService
+from .tracker import reported
 from .transport import SDKTransport, Transport, transport_of
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterable, Iterable
     from types import TracebackType
 
     from instructor import Instructor
@@ -36,7 +42,9 @@ if TYPE_CHECKING:
     from .clock import Clock
     from .exchange import Connect
     from .facts import Observer
+    from .many import Order
     from .request import Mode
+    from .response import StreamingResponse
 
 __all__ = ["StructuredLLMService"]
 
@@ -64,6 +72,7 @@ class StructuredLLMService:
         http2: speak HTTP/2 over the connections that are built here, with servers that do; several streams then share
             one connection, and each costs more to read. False and None: HTTP/1.1. A client that is given brings its
             own HTTP.
+        history: what earlier answers were like, for `progress_percent`; None for one of its own, in memory.
 
     Raises:
         MissingDependencyError: `http2`, and h2 is not installed.
@@ -90,6 +99,7 @@ class StructuredLLMService:
         wrap_transport: Callable[[Transport], Transport] | None = None,
         clock: Clock | None = None,
         http2: bool | None = None,
+        history: AnswerHistory | None = None,
     ) -> None:
         _check_providers(providers)
         _check_keys(api_keys)
@@ -112,6 +122,7 @@ class StructuredLLMService:
         self._policies = policies or Policies()
         self._observers = (*observers, *(() if taken is None else (taken.observer,)))
         self._shared = Shared(today=epoch)
+        self._history = AnswerHistory() if history is None else history
         self._pool = TransportPool()
         self._background = BackgroundLoop()
 
@@ -129,10 +140,16 @@ class StructuredLLMService:
         for model in request.fallback_models:
             self._plan(model)  # what cannot be asked is said before anything is sent
         run = Run(request, self._plan, self._clock, limits=self._limits, max_event_bytes=self._max_event_bytes)
+        typical = self._history.of(request.model, request.response_model)
+        run.ledger.estimate = Estimate(expected_tokens=request.expected_tokens, typical=typical)
         responses = run.steps(request.policies or self._policies, self._shared, self._observers)
+        if request.streaming_interval is not None:
+            responses = spaced(responses, request.streaming_interval, self._clock)
         if request.progress_callback is not None:
-            responses = reported(responses, request.progress_callback, self._clock)
-        return StructuredStream(responses, run.ledger)
+            responses = reported(
+                responses, request.progress_callback, self._clock, only=request.progress_filter, tell=run.ledger.tell
+            )
+        return StructuredStream(responses, run.ledger, clock=self._clock)
 
     async def route_structured(self, request: StreamingStructuredRequest[T]) -> T:
         """Return the validated object that answers `request`.
@@ -145,6 +162,37 @@ class StructuredLLMService:
         async with self.route_structured_streaming(request) as stream:
             return await stream.result()
 
+    def stream_many(
+        self,
+        requests: Iterable[StreamingStructuredRequest[T]] | AsyncIterable[StreamingStructuredRequest[T]],
+        *,
+        concurrency: int = 8,
+        order: Order = "arrival",
+    ) -> AsyncGenerator[tuple[int, StreamingResponse[T]], None]:
+        """Yield the steps of the answers to many requests, each with the number of its request, counted from 0.
+
+        A stream reads on when its step was taken: a slow consumer holds the providers back by their sockets. One that
+        fails ends with its own outcome and takes no other with it. Closing the generator closes every stream; use
+        ``contextlib.aclosing``, as ``async for … break`` closes it only when nothing refers to it any more.
+
+        Args:
+            requests: of any number, also without an end; the next is looked for when a stream may begin.
+            concurrency: how many streams are under way at once.
+            order: ``arrival`` yields steps as they come; ``request`` all of a request before the next one's, which
+                reads meanwhile: what it shows then is its newest, in one step.
+
+        Raises:
+            ConfigurationError: an argument cannot work; the sentence says which and what to do.
+
+        Example::
+
+            async with aclosing(service.stream_many(requests, concurrency=20)) as steps:
+                async for number, response in steps:
+                    if response.is_complete:
+                        save(number, response.outcome)
+        """
+        return stream_many(self.route_structured_streaming, requests, concurrency=concurrency, order=order)
+
     @property
     def sync(self) -> SyncStructuredLLMService:
         """The same service for callers without an event loop."""
@@ -155,6 +203,7 @@ class StructuredLLMService:
         await asyncio.to_thread(self._background.close)
         await self._pool.aclose()
         await asyncio.to_thread(self._shared.close)
+        await asyncio.to_thread(self._history.save)
 
     async def __aenter__(self) -> Self:
         return self

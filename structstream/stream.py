@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import inspect
-import logging
-from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
+import asyncio
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, cast
 
+from .cadence import coalesced
+from .clock import SystemClock
+from .completion import Completions, check_callback
+from .courier import Courier
 from .errors import ConfigurationError, StreamCancelledError, StructStreamError
-from .progress import ProgressEvent
 from .response import Outcome, OutcomeKind
+from .tee import tee
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
     from types import AsyncGeneratorType, TracebackType
 
     from .clock import Clock
     from .ledger import Ledger
-    from .progress import ProgressCallback, ProgressEventType
     from .response import StreamingResponse
+    from .tee import Branch
 
-__all__ = ["StructuredStream", "reported"]
+__all__ = ["StructuredStream"]
 
 T = TypeVar("T")
 
-_logger = logging.getLogger("structstream")
+_GLANCE = 0.01  # seconds
 
 
 class StructuredStream(Generic[T]):
@@ -45,9 +47,19 @@ class StructuredStream(Generic[T]):
                 print(response.partial_result)
     """
 
-    def __init__(self, responses: AsyncGenerator[StreamingResponse[T], None], ledger: Ledger[T]) -> None:
+    def __init__(
+        self, responses: AsyncGenerator[StreamingResponse[T], None], ledger: Ledger[T], *, clock: Clock | None = None
+    ) -> None:
         self._responses = cast("AsyncGeneratorType[StreamingResponse[T], None]", responses)
         self._ledger = ledger
+        self._clock: Clock = clock or SystemClock()
+        self._followers: list[Completions] = []
+        self._couriers: list[tuple[Completions, Courier[tuple[str, Any]]]] = []  # Any: values of any type
+        self._missed: StreamingResponse[T] | None = None  # what a reader of completions read past a plain iteration
+        self._iterated = False
+        self._puller: Literal["", "steps", "completions"] = ""
+        self._turn: asyncio.Future[None] | None = None  # done when the step that is waited for has come
+        self._paused: asyncio.Future[None] | None = None
 
     @property
     def outcome(self) -> Outcome[T] | None:
@@ -66,28 +78,186 @@ class StructuredStream(Generic[T]):
             raise StructStreamError("the stream was broken before by an error that is none of this library's")
         return self.outcome.unwrap()
 
+    # --- completion ---
+
+    def on_complete(self, pattern: str, callback: Callable[[str, Any], Awaitable[None] | None]) -> None:
+        """Call `callback` with the path and the value of each value that closes at a path that fits `pattern`.
+
+        Each once, validated, in the order of the text. One that is async is awaited beside the stream, one call after
+        another; one that raises breaks nothing. What has closed before this call is told with the next step.
+
+        Args:
+            pattern: such as ``orders[*].lines[*]``, ``name``, ``prices.*``; see `structstream.patterns`.
+            callback: takes a path and a value; plain or async.
+
+        Raises:
+            ConfigurationError: `pattern` is no pattern, or `callback` cannot be called so.
+        """
+        check_callback(callback)
+        courier: Courier[tuple[str, Any]] = Courier(  # Any: values of any type
+            lambda found: callback(*found), self._clock, name="on_complete", tell=self._ledger.tell
+        )
+        self._couriers.append((Completions(pattern), courier))
+
+    def each(self, pattern: str) -> AsyncGenerator[Any, None]:  # Any: values of any type
+        """Yield each value that closes at a path that fits `pattern`: once, validated, in the order of the text.
+
+        It reads the stream by itself. Beside a plain iteration in another task it reads along: each gets all. The end
+        of the stream ends it, whatever the outcome is; look at `outcome`, or call `result`, which raises.
+
+        Args:
+            pattern: such as ``orders[*].lines[*]``, ``name``, ``prices.*``; see `structstream.patterns`.
+
+        Raises:
+            ConfigurationError: `pattern` is no pattern.
+
+        Example::
+
+            async with service.route_structured_streaming(request) as stream:
+                async for line in stream.each("orders[*].lines[*]"):
+                    save(line)
+        """
+        completions = Completions(pattern)
+        self._followers.append(completions)
+        return self._each(completions)
+
+    async def _each(self, completions: Completions) -> AsyncGenerator[Any, None]:  # Any: as above
+        try:
+            while True:
+                while completions.found:
+                    yield completions.found.popleft()[1]
+                if not await self._read_along():
+                    break
+            while completions.found:
+                yield completions.found.popleft()[1]
+        finally:
+            self._followers.remove(completions)
+
+    async def _read_along(self) -> bool:
+        """Let another step come, whoever reads it; return whether there was one."""
+        if self._responses.ag_running and not self._puller:  # a step was asked for before anybody followed
+            await self._clock.sleep(_GLANCE)
+            return True
+        if self._puller:
+            if self._turn is None:
+                self._turn = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._turn)
+            return True
+        step = await self._pull("completions")
+        if step is not None and self._iterated:
+            self._missed = step if self._missed is None else coalesced(self._missed, step)
+        return step is not None
+
+    async def _pull(self, puller: Literal["steps", "completions"]) -> StreamingResponse[T] | None:
+        """Read a step and tell those who follow; None at the end."""
+        self._puller = puller
+        try:
+            await self._held()
+            step = await anext(self._responses, None)
+        finally:
+            self._puller = ""
+            turn, self._turn = self._turn, None
+            if turn is not None:
+                turn.set_result(None)
+        if step is None:
+            await self._drain()
+            return None
+        for completions in self._followers:
+            completions.follow(step)
+        for completions, courier in self._couriers:
+            completions.follow(step)
+            while completions.found:
+                courier.give(completions.found.popleft())
+        return step
+
+    async def _drain(self) -> None:
+        for _, courier in self._couriers:
+            await courier.drain()
+
+    def tee(self, count: int = 2) -> Sequence[Branch[T]]:
+        """Return `count` consumers of this stream, each of which gets all of it; see `structstream.tee`.
+
+        Raises:
+            ConfigurationError: `count` is no positive integer.
+        """
+        return tee(self, count)
+
+    # --- steering ---
+
+    def pause(self) -> None:
+        """Read nothing more until `resume`: the provider is held back by the socket.
+
+        Whoever asks for a step waits. A read that is under way is finished, and its step still comes. Of the deadlines
+        only ``total`` goes on.
+        """
+        if self._paused is None:
+            self._paused = asyncio.get_running_loop().create_future()
+
+    def resume(self) -> None:
+        """Go on after `pause`; harmless where nothing was paused."""
+        paused, self._paused = self._paused, None
+        if paused is not None:
+            paused.set_result(None)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether `pause` was called and `resume` was not."""
+        return self._paused is not None
+
+    async def _held(self) -> None:
+        while self._paused is not None:
+            await asyncio.shield(self._paused)
+
+    def cancel(self) -> None:
+        """End the stream: the next step is the last one, with the outcome ``cancelled``.
+
+        The connection is closed as that step comes: at once where a task waits for one. `aclose` closes it by itself.
+        """
+        self._ledger.leave()
+        self.resume()
+
     async def aclose(self) -> None:
         """Close the connection and return once it is closed; harmless where the stream has ended.
 
-        Called from within the stream's own progress callback it returns at once; the stream ends with its next step.
+        Called from within the stream's own plain progress callback it returns at once; the stream ends with its next
+        step.
         """
-        if self._responses.ag_running:
-            if self._ledger.leave():  # another task waits for a step: it gets the last one
+        if self._responses.ag_running or (self._puller and self._paused is not None):
+            waits = self._ledger.leave() or self._paused is not None
+            self.resume()
+            if waits:  # another task waits for a step: it gets the last one
                 await self._ledger.ended.wait()
             return
+        self.resume()
         await self._responses.aclose()
         if self._ledger.outcome is None:
             error = StreamCancelledError("cancelled: closed before anything was sent")
             self._ledger.outcome = error.outcome = Outcome(OutcomeKind.CANCELLED, error=error)
+        await self._drain()
 
     def __aiter__(self) -> Self:
+        self._iterated = True
         return self
 
     def __anext__(self) -> Awaitable[StreamingResponse[T]]:
-        if self._responses.ag_running:
+        self._iterated = True
+        if self._puller == "steps" or (self._responses.ag_running and not self._puller):
             raise ConfigurationError("another task waits for this stream's next step: one at a time")
+        if self._followers or self._couriers or self._missed is not None or self._paused is not None or self._puller:
+            return self._next()
         # The generator's own awaitable: a coroutine around it would cost a frame a step.
         return self._responses.__anext__()
+
+    async def _next(self) -> StreamingResponse[T]:
+        while self._puller:
+            await self._read_along()
+        missed, self._missed = self._missed, None
+        if missed is not None:
+            return missed
+        step = await self._pull("steps")
+        if step is None:
+            raise StopAsyncIteration
+        return step
 
     async def __aenter__(self) -> Self:
         return self
@@ -96,55 +266,3 @@ class StructuredStream(Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
-
-
-async def reported(
-    responses: AsyncGenerator[StreamingResponse[T], None], callback: ProgressCallback, clock: Clock
-) -> AsyncGenerator[StreamingResponse[T], None]:
-    """Yield `responses` and tell `callback` of each; a stream without a callback does not pass through here.
-
-    An async callback is waited for. One that raises does not break the stream: the first time is logged. Nothing is
-    told of a stream that its own caller left.
-    """
-    reporter = _Reporter(callback, clock)
-    async with aclosing(responses):
-        await reporter.say("start", "the call begins")
-        async for response in responses:
-            await reporter.step(response)
-            yield response
-
-
-class _Reporter:
-    """Turns steps into progress events; percent is told when another whole point is full."""
-
-    def __init__(self, callback: ProgressCallback, clock: Clock) -> None:
-        self._callback = callback
-        self._clock = clock
-        self._percent = 0.0
-        self._failed = False
-
-    async def step(self, response: StreamingResponse[Any]) -> None:  # Any: of any response model
-        before, self._percent = self._percent, max(self._percent, response.progress_percent)
-        for path in response.completed:
-            if path:  # the root's is the end of the stream, and told as such
-                await self.say("field", f"{path} is there", {"path": path})
-        outcome = response.outcome
-        if outcome is not None and outcome.error is None:
-            await self.say("complete", "the answer is there")
-        elif outcome is not None:
-            facts = {"outcome": outcome.kind.value, "error": type(outcome.error).__name__}
-            await self.say("error", str(outcome.error), facts)
-        elif int(self._percent) > int(before):
-            await self.say("progress", f"{self._percent:.0f} % of the answer is there")
-
-    # Any: facts of several kinds, as in ProgressEvent
-    async def say(self, kind: ProgressEventType, message: str, data: Mapping[str, Any] | None = None) -> None:
-        event = ProgressEvent(kind, message, self._percent, data or {}, self._clock.now())
-        try:
-            waiting = self._callback(event)
-            if inspect.isawaitable(waiting):
-                await waiting
-        except Exception:  # the callback is the caller's: whatever it raises, the stream goes on
-            if not self._failed:
-                self._failed = True
-                _logger.exception("progress_callback raised at %r; the stream goes on", kind)

@@ -10,12 +10,12 @@ import os
 import threading
 import weakref
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
     from types import TracebackType
 
     from .request import StreamingStructuredRequest
@@ -99,6 +99,41 @@ class SyncStructuredStream(Generic[T]):
         """
         return self._background.run(self._stream.result())
 
+    def on_complete(self, pattern: str, callback: Callable[[str, Any], None]) -> None:  # Any: values of any type
+        """Call `callback` with path and value of what closes; see `StructuredStream.on_complete`.
+
+        It is called in the background thread.
+
+        Raises:
+            ConfigurationError: `pattern` is no pattern, or `callback` cannot be called so.
+        """
+        self._stream.on_complete(pattern, callback)
+
+    def each(self, pattern: str) -> Iterator[Any]:  # Any: values of any type
+        """Yield each value that closes at a path that fits `pattern`; see `StructuredStream.each`.
+
+        Raises:
+            ConfigurationError: `pattern` is no pattern.
+        """
+        values = self._stream.each(pattern)
+        return self._each(values)
+
+    def _each(self, values: AsyncIterator[Any]) -> Iterator[Any]:  # Any: as above
+        while (found := self._background.run(_value(values))) is not None:
+            yield found[0]
+
+    def pause(self) -> None:
+        """Read nothing more until `resume`; see `StructuredStream.pause`."""
+        self._background.run(_called(self._stream.pause))
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self._background.run(_called(self._stream.resume))
+
+    def cancel(self) -> None:
+        """End the stream: the next step is the last one; any thread may call it."""
+        self._background.run(_called(self._stream.cancel))
+
     def close(self) -> None:
         """Close the connection, if it is open."""
         self._background.run(self._stream.aclose())
@@ -128,6 +163,16 @@ class SyncStructuredStream(Generic[T]):
 async def _step(stream: StructuredStream[T]) -> StreamingResponse[T] | None:
     # StopAsyncIteration would not survive the way through a future.
     return await anext(stream, None)
+
+
+async def _value(values: AsyncIterator[Any]) -> tuple[Any] | None:  # Any: values of any type
+    async for value in values:
+        return (value,)
+    return None
+
+
+async def _called(function: Callable[[], None]) -> None:
+    function()
 
 
 def _refuse_event_loop() -> None:

@@ -49,7 +49,10 @@ class Floor:
     never: frozenset[str] = _EFFECTS
 
 
-_WORDS = ("errors", "continuation", "request", "response", "events", "facts", "policies", "progress", "markers")
+_WORDS = (
+    *("errors", "continuation", "request", "response", "events", "facts", "policies", "progress", "patterns"),
+    *("markers",),
+)
 _JSON_WORDS = ("jsongrammar", "jsonsink", "jsonstream", "jsonarray")
 _CORE = ("text", *_JSON_WORDS, "sse", "repair", "repair.*", "partial", "partial.*", "residual", "residual.*")
 # What dialects have in common; `arguments` writes the JSON text of a tool call that comes as values with their paths.
@@ -61,7 +64,10 @@ _PARTS = {
     "providers.openai_responses": "providers.openai_items",
 }
 _EDGE = ("transport", "httpclient", "http2", "clock")
-_SERVICE = ("service", "run", "layers", "stream", "sync", "exchange", "ledger", "pool", "adopted")
+# What a caller steers by: how steps come, to whom, and what is told beside.
+_STEERING = ("cadence", "completion", "courier", "history", "many", "tee", "tracker")
+_CALLING = ("run", "layers", "exchange", "ledger", "pool", "adopted")
+_SERVICE = ("service", "stream", "sync", *_CALLING, *_STEERING)
 _POLICIES = ("resilience", "guardrails", "instrumentation")
 # The attempts are one policy in several files: the others are its pure parts and belong to it alone.
 _ATTEMPTS = ("resilience.retry", "resilience.holding")

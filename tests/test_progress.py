@@ -1,12 +1,14 @@
-"""Progress events: what a callback may rely on."""
+"""Progress events: what a callback may rely on, and which it hears."""
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
-from structstream.progress import ProgressEvent
+from structstream.errors import ConfigurationError
+from structstream.progress import ProgressEvent, ProgressFilter
 
 
 def test_a_progress_event_is_a_value() -> None:
@@ -19,3 +21,20 @@ def test_a_progress_event_is_a_value() -> None:
 def test_facts_and_time_may_be_left_out() -> None:
     event = ProgressEvent("start", "asking", 0.0)
     assert (dict(event.data), event.timestamp) == ({}, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"types": ["field", "done"]}, "types must be some of start, progress"),
+        ({"types": "field"}, "types must be some of"),
+        ({"paths": "items[*]"}, r"paths must be a list of patterns, such as \['items\[\*\]'\]"),
+        ({"paths": ["items["]}, "is no path pattern"),
+        ({"least_step": -1}, "least_step must be a number, 0 or more"),
+        ({"least_interval": True}, "least_interval must be a number"),
+        ({"least_interval": float("nan")}, "least_interval must be a number"),
+    ],
+)
+def test_a_filter_that_cannot_work_is_refused(wrong: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigurationError, match=sentence):
+        ProgressFilter(**wrong)

@@ -1,23 +1,26 @@
-"""The object a caller holds, and the progress that is told of it."""
+"""The object a caller holds: iterated, read by pattern, paused, closed."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from openai import AsyncOpenAI
 
-from structstream.errors import ConfigurationError, IncompleteError, StructStreamError, TruncatedError
-from structstream.progress import ProgressEvent
+from structstream.errors import ConfigurationError, StructStreamError, TruncatedError
+from structstream.request import Timeouts
 from structstream.response import OutcomeKind
 from structstream.service import StructuredLLMService
-from structstream.testing import FakeClock, Script, length, no_finish, stall_before_first_byte
+from structstream.testing import FakeClock, Script, length, stall_at_byte, stall_before_first_byte
 from tests.edge import PROFILE, Profile, request_for, serving, steps_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator
+
+    from structstream.response import StreamingResponse
+    from structstream.stream import StructuredStream
 
 pytestmark = pytest.mark.anyio
 
@@ -118,88 +121,184 @@ async def test_two_streams_of_one_request_know_nothing_of_each_other() -> None:
         assert first.outcome is not second.outcome
 
 
-# progress
+# completion
+
+BY_DELTA: dict[str, Any] = {"cadence": "delta"}  # Any: whatever a request takes
+SLOWLY: dict[str, Any] = {"script": Script(delta_size=1)}  # Any: whatever a SimulatedProvider takes
+TAGS = ["engines", "notes", "numbers"]
 
 
-# Any: whatever a SimulatedProvider takes
-async def told(make: Callable[[list[ProgressEvent]], object], **provider: Any) -> list[ProgressEvent]:
-    events: list[ProgressEvent] = []
-    async with serving(**provider) as (service, _):
-        await steps_of(service, request_for(progress_callback=make(events), cadence="delta"))
-    return events
+async def test_each_reads_the_stream_by_itself() -> None:
+    async with serving(**SLOWLY) as (service, _):
+        async with service.route_structured_streaming(request_for(**BY_DELTA)) as stream:
+            assert [tag async for tag in stream.each("tags[*]")] == TAGS
+        assert stream.outcome is not None
+        assert stream.outcome.result == ADA
+        assert [step async for step in stream] == []
 
 
-def plain(events: list[ProgressEvent]) -> object:
-    return events.append
+async def test_each_gives_the_first_before_its_list_closes() -> None:
+    async with serving(faults=[stall_at_byte(12_000)], **SLOWLY) as (service, provider):
+        stream = service.route_structured_streaming(request_for(**BY_DELTA))
+        assert await anext(stream.each("name")) == "Ada Lovelace"
+        assert provider.requests[0].ending is None
+        await stream.aclose()
 
 
-def asynchronous(events: list[ProgressEvent]) -> object:
-    async def callback(event: ProgressEvent) -> None:
+async def test_several_readers_and_a_plain_iteration_get_all() -> None:
+    async with serving(**SLOWLY) as (service, _):
+        stream = service.route_structured_streaming(request_for(**BY_DELTA))
+
+        async def read(pattern: str) -> list[Any]:  # Any: values of any type
+            return [value async for value in stream.each(pattern)]
+
+        async def iterate() -> list[Any]:  # Any: steps
+            return [step async for step in stream]
+
+        tags, age, root, steps = await asyncio.gather(read("tags[*]"), read("age"), read(""), iterate())
+        assert (tags, age, root) == (TAGS, [36], [ADA])
+        assert sum(step.coalesced for step in steps) == len(PROFILE) + 1
+        completed = [path for step in steps for path in step.completed]
+        assert completed == ["name", "age", "tags[0]", "tags[1]", "tags[2]", "tags", ""]
+        assert steps[-1].partial_result == ADA
+
+
+async def test_who_begins_to_follow_while_a_step_is_waited_for_misses_nothing() -> None:
+    async with serving(faults=[stall_before_first_byte()], **SLOWLY) as (service, provider):
+        stream = service.route_structured_streaming(request_for(**BY_DELTA))
+        first = asyncio.ensure_future(anext(stream))
+        await provider.wait_for_stall()
+        reader = asyncio.ensure_future(_all(stream.each("tags[*]")))
         await asyncio.sleep(0)
-        events.append(event)
-
-    return callback
-
-
-@pytest.mark.parametrize("make", [plain, asynchronous])
-async def test_progress_is_told_from_the_start_to_the_end(make: Callable[[list[ProgressEvent]], object]) -> None:
-    clock = FakeClock()
-    events = await told(make, clock=clock, script=Script(delta_size=2))
-    kinds = [event.event_type for event in events]
-    assert kinds[0] == "start"
-    assert kinds[-1] == "complete"
-    assert set(kinds[1:-1]) == {"field", "progress"}
-    fields = [event.data["path"] for event in events if event.event_type == "field"]
-    assert fields == ["name", "age", "tags[0]", "tags[1]", "tags[2]", "tags"]
-    percents = [event.progress_percent for event in events]
-    assert percents == sorted(percents)
-    assert percents[0] == 0
-    assert percents[-1] == 100
-    assert all(percent < 100 for percent in percents[:-1])
-    assert {event.timestamp for event in events} == {clock.now()}
-    points = [int(event.progress_percent) for event in events if event.event_type == "progress"]
-    assert len(points) == len(set(points))  # a point is told once
+        provider.release()
+        await first
+        assert await reader == TAGS  # though nobody asks for another step
 
 
-async def test_a_failure_is_told_as_such() -> None:
-    *_, last = await told(plain, faults=[no_finish()])
-    assert last.event_type == "error"
-    assert last.data == {"outcome": "incomplete", "error": IncompleteError.__name__}
-    assert last.progress_percent < 100
+async def _all(values: AsyncIterator[Any]) -> list[Any]:  # Any: values of any type
+    return [value async for value in values]
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-async def test_a_callback_that_raises_breaks_nothing_and_is_logged_once(
-    is_async: bool, caplog: pytest.LogCaptureFixture
-) -> None:
-    def broken(event: ProgressEvent) -> None:
-        raise ZeroDivisionError
+async def test_a_callback_hears_of_each_completion_in_order(is_async: bool) -> None:
+    heard: list[tuple[str, Any]] = []  # Any: values of any type
 
-    async def broken_later(event: ProgressEvent) -> None:
-        raise ZeroDivisionError
+    def plain_one(path: str, value: Any) -> None:  # Any: as above
+        heard.append((path, value))
 
+    async def async_one(path: str, value: Any) -> None:  # Any: as above
+        await asyncio.sleep(0)
+        heard.append((path, value))
+
+    async with serving(**SLOWLY) as (service, _):
+        stream = service.route_structured_streaming(request_for(**BY_DELTA))
+        stream.on_complete("tags[*]", async_one if is_async else plain_one)
+        stream.on_complete("age", async_one if is_async else plain_one)
+        assert await stream.result() == ADA
+        assert heard == [("age", 36), ("tags[0]", "engines"), ("tags[1]", "notes"), ("tags[2]", "numbers")]
+
+
+async def test_a_callback_that_raises_breaks_no_stream(caplog: pytest.LogCaptureFixture) -> None:
     async with serving() as (service, _):
-        with caplog.at_level(logging.WARNING, "structstream"):
-            request = request_for(progress_callback=broken_later if is_async else broken)
-            assert await service.route_structured(request) == ADA
-    (record,) = [record for record in caplog.records if record.name == "structstream"]
-    assert "progress_callback raised at 'start'" in record.getMessage()
+        stream = service.route_structured_streaming(request_for())
+        stream.on_complete("tags[*]", lambda path, value: 1 / 0)  # type: ignore[arg-type,return-value]  # it raises
+        assert await stream.result() == ADA
+    assert [record.getMessage().split(" (")[0] for record in caplog.records if record.levelname == "WARNING"] == [
+        "on_complete raised: ZeroDivisionError"
+    ]
 
 
-async def test_a_callback_that_is_cancelled_cancels_the_stream() -> None:
-    inside = asyncio.Event()
-
-    async def callback(event: ProgressEvent) -> None:
-        if event.event_type == "field":
-            inside.set()
-            await asyncio.Event().wait()
-
+async def test_what_is_no_pattern_or_callback_is_refused_at_once() -> None:
     async with serving() as (service, _):
-        stream = service.route_structured_streaming(request_for(progress_callback=callback))
-        task = asyncio.create_task(stream.result())
-        await inside.wait()
-        task.cancel()
+        stream = service.route_structured_streaming(request_for())
+        with pytest.raises(ConfigurationError, match="is no path pattern"):
+            stream.each("tags[")
+        with pytest.raises(ConfigurationError, match="take a path and a value"):
+            stream.on_complete("tags[*]", lambda value: None)  # type: ignore[arg-type,misc]  # wrong on purpose
+
+
+# steering
+
+
+async def test_a_paused_stream_reads_nothing_until_it_goes_on() -> None:
+    clock = FakeClock()
+    async with serving(clock=clock, **SLOWLY) as (service, _):
+        stream = service.route_structured_streaming(request_for(**BY_DELTA, timeouts=Timeouts(between_tokens=5)))
+        await anext(stream)
+        stream.pause()
+        assert stream.is_paused
+        rest = asyncio.ensure_future(_steps(stream))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        await clock.advance(60)  # the deadline between tokens does not run
+        assert not rest.done()
+        stream.resume()
+        stream.resume()
+        assert not stream.is_paused
+        assert (await rest)[-1].partial_result == ADA
+
+
+async def _steps(stream: StructuredStream[Profile]) -> list[StreamingResponse[Profile]]:
+    return [step async for step in stream]
+
+
+async def test_the_provider_is_held_back_by_the_socket_while_a_stream_is_paused() -> None:
+    document = json.dumps({"name": "A" * 40_000_000, "age": 1, "tags": []})
+    async with (
+        serving(document=document, script=Script(delta_size=20_000)) as (service, provider),
+        service.route_structured_streaming(request_for()) as stream,
+    ):
+        await anext(stream)
+        stream.pause()
+        rest = asyncio.ensure_future(_steps(stream))
+        sent = -1
+        while sent != (sent := provider.requests[0].bytes_sent):  # until the socket is full
+            for _ in range(200):
+                await asyncio.sleep(0)
+        assert sent < len(document) / 2
+        rest.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await task
-        assert stream.outcome is not None
-        assert stream.outcome.kind is OutcomeKind.CANCELLED
+            await rest
+
+
+async def test_a_paused_stream_can_be_closed_from_another_task() -> None:
+    async with serving(faults=[stall_at_byte(12_000)] * 2, **SLOWLY) as (service, provider):
+        for leave in ("aclose", "cancel"):
+            stream = service.route_structured_streaming(request_for(**BY_DELTA))
+            await anext(stream)
+            stream.pause()
+            rest = asyncio.ensure_future(_steps(stream))
+            await asyncio.sleep(0)
+            if leave == "aclose":
+                await stream.aclose()
+            else:
+                stream.cancel()
+            last = (await rest)[-1].outcome
+            assert last is not None
+            assert last.kind is OutcomeKind.CANCELLED
+            await provider.wait_for_disconnect(len(provider.requests) - 1)
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_a_cancelled_stream_ends_with_its_next_step(waits: bool) -> None:
+    async with serving(faults=[stall_at_byte(1500)], **SLOWLY) as (service, provider):
+        stream = service.route_structured_streaming(request_for(**BY_DELTA))
+        await anext(stream)
+        rest = asyncio.ensure_future(_steps(stream))
+        if waits:
+            await provider.wait_for_stall()
+        stream.cancel()
+        last = (await rest)[-1].outcome
+        assert last is not None
+        assert last.kind is OutcomeKind.CANCELLED
+        assert last.raw_text
+
+
+async def test_a_stream_that_is_cancelled_before_its_start_sends_nothing() -> None:
+    async with serving() as (service, provider):
+        stream = service.route_structured_streaming(request_for())
+        stream.cancel()
+        (last,) = await _steps(stream)
+        assert last.outcome is not None
+        assert last.outcome.kind is OutcomeKind.CANCELLED
+        assert provider.requests == []

@@ -112,6 +112,38 @@ def test_leaving_closes_the_connection(
         assert record.disconnected_at - left <= 0.1
 
 
+def test_values_come_by_pattern_and_by_callback(service: StructuredLLMService, monkeypatch: pytest.MonkeyPatch) -> None:
+    with SimulatedProvider.in_thread(document=PROFILE, script=Script(delta_size=1)) as provider:
+        point_to(provider, monkeypatch)
+        heard: list[object] = []
+        with service.sync.route_structured_streaming(request_for(cadence="delta")) as stream:
+            stream.on_complete("age", lambda path, value: heard.append((path, value)))
+            assert list(stream.each("tags[*]")) == ["engines", "notes", "numbers"]
+            assert stream.result() == ADA
+        assert heard == [("age", 36)]
+
+
+def test_it_pauses_and_is_cancelled_from_another_thread(
+    service: StructuredLLMService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SimulatedProvider.in_thread(document=PROFILE, script=Script(delta_size=1)) as provider:
+        point_to(provider, monkeypatch)
+        stream = service.sync.route_structured_streaming(request_for(cadence="delta"))
+        next(stream)
+        stream.pause()
+        with ThreadPoolExecutor(1) as pool:
+            rest = pool.submit(list, stream)
+            stream.resume()
+            assert rest.result()[-1].result == ADA
+            other = service.sync.route_structured_streaming(request_for(cadence="delta"))
+            other.pause()
+            rest = pool.submit(list, other)
+            other.cancel()
+            outcome = rest.result()[-1].outcome
+        assert outcome is not None
+        assert outcome.kind is OutcomeKind.CANCELLED
+
+
 def test_an_interrupt_from_the_keyboard_closes_the_connection(
     service: StructuredLLMService, monkeypatch: pytest.MonkeyPatch
 ) -> None:

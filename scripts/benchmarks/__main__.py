@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import e2e, first, growth, imports, parse, streams, throughput
+from . import e2e, first, growth, imports, parse, progress, streams, throughput
 from .chart import Panel, draw
 from .children import ROOT
 from .machine import packages, shape
@@ -27,6 +27,7 @@ SECTIONS: dict[str, Callable[[Options], Section]] = {
     "growth": growth.run,
     "throughput": throughput.run,
     "first": first.run,
+    "progress": progress.run,
     "import": imports.run,
     "e2e": e2e.run,
     "streams": streams.run,

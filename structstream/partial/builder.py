@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import jiter
 from pydantic import ValidationError
@@ -13,7 +13,8 @@ from structstream.jsonsink import JSONLimits
 from structstream.jsonstream import JSONStream
 from structstream.text import TextBuffer, render_path
 
-from .nodes import ABSENT, Node, TextNode
+from .estimate import Estimate
+from .nodes import ABSENT, Node, TextNode, is_held, open_path
 from .shapes import IGNORED, ArrayPart, MappingPart, RecordPart, Shape, Siblings, TaggedPart
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Builder:
         fail_fast: raise when a value closes invalid; False leaves it out and lets the root decide.
         outer: how many items at the start of a path are not told in errors.
         check: False only follows the text, to tell which paths it closes.
+        estimate: what is known of the answer's length; None for nothing but its type.
     """
 
     def __init__(
@@ -49,7 +51,12 @@ class Builder:
         fail_fast: bool = True,
         check: bool = True,
         outer: int = 0,
+        estimate: Estimate | None = None,
     ) -> None:
+        self.reckoning = (estimate or Estimate()).attempt(shape, buffer)
+        """What makes percent of the open place."""
+        self.holds = shape.holds
+        """Some object in it may be held back by one of its fields."""
         self.root = Node(shape, ArrayPart((), shape), None, 0, named=False)
         self.top = self.root
         self.text: TextNode | None = None
@@ -78,6 +85,35 @@ class Builder:
         self._skip_start = 0
         self._tagged: TaggedPart | None = None  # set while its tag is looked for
         self._at_tag = False
+
+    def take_closings(self) -> list[Closing]:
+        """The closings that nobody was told yet, but for those within an object that is held back now."""
+        closings = self.closings
+        self.closings = []
+        if self.holds and self.document is None:
+            outermost = self._outermost_held()
+            if outermost is not None:
+                # Nothing closes around an open object: what is held back came last.
+                first = next((at for at, closing in enumerate(closings) if _is_within(closing[0], outermost)), None)
+                if first == 0:  # all of them; what waits long is not copied at every step
+                    self.closings = closings
+                    return []
+                if first is not None:
+                    closings, self.closings = closings[:first], closings[first:]
+        return closings
+
+    def _outermost_held(self) -> Node | None:
+        path = open_path(self.text or self.top)
+        length = self.text.buffer.length if self.text is not None else len(self.top.values)
+        held = (node for depth, node in enumerate(path) if depth and is_held(path, depth, length))
+        return cast("Node | None", next(held, None))
+
+    def reached(self) -> tuple[int, int]:
+        """The characters so far, and those of the value that is read and shows nothing yet; -1: the root has closed."""
+        done = self._buffer.length
+        if self.document is not None:
+            return done, -1
+        return done, done - self._skip_start if self._skipping else 0
 
     # --- values that open ---
 
@@ -330,6 +366,13 @@ class Builder:
             if error.errors()[0]["type"] == "union_tag_invalid":
                 self.refused_at = end
                 raise as_invalid(error, self.top.path_of(len(self.top.values)), raw, self._outer) from error
+
+
+def _is_within(node: Node, outer: Node) -> bool:
+    inner: Node | None = node
+    while inner is not None and inner is not outer:
+        inner = inner.parent
+    return inner is not None
 
 
 def as_invalid(error: Exception, path: list[Any], raw: str, outer: int) -> InvalidOutputError:  # Any: mapping keys

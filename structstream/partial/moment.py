@@ -13,8 +13,7 @@ from structstream.jsonstream import JSONStream
 from structstream.text import TextBuffer, render_path
 
 from .builder import UNBOUNDED, Builder
-from .nodes import ABSENT, Node, TextNode, open_path
-from .shapes import ArrayPart, RecordPart
+from .nodes import ABSENT, Node, TextNode, is_held, open_path
 from .view import view_of
 
 if TYPE_CHECKING:
@@ -25,16 +24,23 @@ if TYPE_CHECKING:
 
 __all__ = ["ClosedPaths", "Moment", "Reading"]
 
-# Where nothing tells how long a text or a list will be, half of it is taken to be there after so much.
-_HALF_TEXT = 200
-_HALF_LIST = 4
-_NEARLY = 99.0
-
 
 class Moment:
     """The document as it was when this was taken: the innermost open place, and how much of it was there."""
 
-    __slots__ = ("_closings", "_grown", "_hidden", "_leaf", "_length", "_snapshot")
+    __slots__ = (
+        "_closings",
+        "_done",
+        "_grown",
+        "_hidden",
+        "_holds",
+        "_leaf",
+        "_length",
+        "_percent",
+        "_reckoning",
+        "_skipped",
+        "_snapshot",
+    )
 
     def __init__(self, builder: Builder) -> None:
         text = builder.text
@@ -50,10 +56,14 @@ class Moment:
         builder.opened = None
         closings = builder.closings
         if closings:
-            builder.closings = []
+            closings = builder.take_closings()
         self._hidden = builder.hidden
         self._closings: Sequence[Closing] = closings or ()
         self._snapshot: object = ABSENT
+        self._percent = -1.0
+        self._reckoning = builder.reckoning
+        self._holds = builder.holds
+        self._done, self._skipped = builder.reached()
 
     @property
     def snapshot(self) -> object:
@@ -61,7 +71,7 @@ class Moment:
         if self._snapshot is ABSENT:
             path = open_path(self._leaf)
             if len(path) > 1:
-                self._snapshot = view_of(path, 1, self._length)
+                self._snapshot = None if self._held(1) else view_of(path, 1, self._length)
             else:
                 root = path[0]
                 shown = isinstance(root, Node) and self._length and not self._hidden
@@ -71,7 +81,9 @@ class Moment:
 
     @property
     def begun(self) -> bool:
-        """Whether a value has begun."""
+        """Whether a value has begun, and is shown."""
+        if self._holds:
+            return self.snapshot is not None
         return self._leaf.parent is not None or (self._length > 0 and not self._hidden)
 
     @property
@@ -89,34 +101,24 @@ class Moment:
     def changed(self) -> Sequence[str]:
         """The paths that closed in this step, and the open one if it is new or has grown."""
         leaf = self._leaf
-        if not self._grown or leaf.parent is None:
+        if not self._grown or leaf.parent is None or self._held():
             return self.completed
         return [*self.completed, render_path(leaf.parent.path_of(leaf.pos))]
 
+    def _held(self, deepest: int = 0) -> bool:
+        """Whether some open object down to a depth, or to the innermost place, is held back by one of its fields."""
+        if not self._holds or self._skipped < 0:
+            return False
+        path = open_path(self._leaf)
+        return any(is_held(path, depth, self._length) for depth in range(1, (deepest or len(path) - 1) + 1))
+
     @property
     def percent(self) -> float:
-        """A guess from the schema, 0 to 99, that never falls: fields that are there, open lists and texts halved."""
-        share = 0.0
-        length = self._length
-        for node in reversed(open_path(self._leaf)):
-            share = _share(node, length, share)
-            length = node.pos
-        return min(_NEARLY, 100.0 * share)
-
-
-def _share(node: Node | TextNode, length: int, open_share: float) -> float:
-    """How much of a place is there, 0 to 1, with `length` entries closed and `open_share` of the next."""
-    if isinstance(node, TextNode):
-        return length / (length + _HALF_TEXT)
-    have = length + open_share
-    if node.parent is None:
-        return have
-    part = node.part
-    if isinstance(part, RecordPart):
-        return min(1.0, have / max(len(part.names), 1))
-    if isinstance(part, ArrayPart) and part.item is None:
-        return min(1.0, have / max(len(part.first), 1))
-    return have / (have + _HALF_LIST)
+        """How much of the answer is there, 0 to 99; see `structstream.partial.estimate`."""
+        if self._percent < 0:
+            path = open_path(self._leaf)
+            self._percent = self._reckoning.percent(path, self._length, self._done, self._skipped)
+        return self._percent
 
 
 def _paths_within(raw: str, shape: Shape, path: list[str | int]) -> list[str]:

@@ -6,14 +6,16 @@ innermost node knows its length: so the innermost node and one number are a whol
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from structstream.text import TextBuffer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .shapes import ArrayPart, MappingPart, RecordPart, Shape
 
-__all__ = ["ABSENT", "Absent", "Node", "OpenPath", "TextNode", "open_path"]
+__all__ = ["ABSENT", "Absent", "Node", "Open", "OpenPath", "TextNode", "is_held", "open_path"]
 
 OpenPath = list["Node | TextNode"]
 """The open places of a moment, from the root inwards."""
@@ -30,6 +32,20 @@ class Absent:
 
 
 ABSENT = Absent()
+
+
+class Open:
+    """What shows an open value."""
+
+    __slots__ = ()
+
+    def _child(self, name: Any) -> Any:  # Any: names and values of any type
+        """What is called `name` in it; `ABSENT` where nothing is shown."""
+        raise NotImplementedError
+
+    def _children(self) -> Iterator[tuple[Any, Any]]:  # Any: as above
+        """The names and values of what has closed in it, and its open container."""
+        raise NotImplementedError
 
 
 class Node:
@@ -117,3 +133,20 @@ def open_path(place: Node | TextNode) -> OpenPath:
     if path is None:
         path = place.open_path = [place] if place.parent is None else [*open_path(place.parent), place]
     return path
+
+
+def is_held(path: OpenPath, depth: int, length: int) -> bool:
+    """Whether an open object shows nothing yet, because a field of it is marked to hold it back.
+
+    `length` is that of the innermost place, as in `structstream.partial.view.view_of`.
+    """
+    node = path[depth]
+    if isinstance(node, TextNode) or not getattr(node.part, "holding", ()):
+        return False
+    inner = path[depth + 1] if depth + 1 < len(path) else None
+    closed = length if inner is None else inner.pos
+    for name in cast("RecordPart", node.part).holding:
+        pos = node.entry(name, closed + (inner is not None))
+        if pos is None or (is_held(path, depth + 1, length) if pos == closed else node.values[pos] is ABSENT):
+            return True
+    return False

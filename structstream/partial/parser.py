@@ -21,6 +21,8 @@ from .wrapped import Unwrapped, unwrapped_path, wrapper
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .estimate import Estimate
+
 __all__ = ["PartialParser", "Transducer"]
 
 T = TypeVar("T")
@@ -69,6 +71,7 @@ class PartialParser(Generic[T]):
         fail_fast: raise when a value closes invalid. False waits for the end, where Pydantic judges the whole.
         prefix: JSON text that stands before what is fed, and was read and told before.
         transducer: turns what is fed into JSON text, instead of what `lenient` does; None for none.
+        estimate: what is known of the answer's length; None for nothing but its type.
 
     Raises:
         ConfigurationError: `response_model` is no type that Pydantic can read.
@@ -92,6 +95,7 @@ class PartialParser(Generic[T]):
         fail_fast: bool = True,
         prefix: str = "",
         transducer: Transducer | None = None,
+        estimate: Estimate | None = None,
     ) -> None:
         self._key = wrap_key
         self.shape = shape_of(response_model if wrap_key is None else wrapper(response_model, wrap_key))
@@ -100,7 +104,10 @@ class PartialParser(Generic[T]):
         self._lenient = lenient
         self._text = TextBuffer()
         self._outer = 0 if wrap_key is None else 1
-        self._builder = Builder(self.shape, self._text, context=context, fail_fast=fail_fast, outer=self._outer)
+        self._estimate = estimate
+        self._builder = Builder(
+            self.shape, self._text, context=context, fail_fast=fail_fast, outer=self._outer, estimate=estimate
+        )
         self._reader = JSONStream(self._builder, limits=limits, allow_nan=lenient, buffer=self._text)
         self._repair: Transducer | None = transducer or (self._make_repair() if lenient else None)
         self._prefix = prefix
@@ -233,4 +240,6 @@ class PartialParser(Generic[T]):
                 value = self.shape.validator.validate_json(self.text, context=self._context)
             except Exception as error:  # a caller's validator may raise anything
                 raise as_invalid(error, [], self.text, self._outer) from error
+        if self._estimate is not None:
+            self._estimate.learn(self.text, self.shape)
         return cast("T", value if self._key is None else getattr(value, self._key))

@@ -17,6 +17,7 @@ from pydantic import PydanticUserError, TypeAdapter
 from pydantic_core import CoreConfig, SchemaError
 
 from structstream.errors import ConfigurationError
+from structstream.markers import HoldParent, ShowWhenComplete, WithState, markers_of
 
 from .accepts import SCALAR_KINDS, STRINGS_THAT_YIELD, accepts
 from .shapes import ArrayPart, Field, MappingPart, RecordPart, Schema, Shape, Siblings, TaggedPart, TextPart, Told
@@ -58,24 +59,27 @@ class _Reader:
         self._again: list[Callable[[], None]] = []
         self._made: list[Shape] = []
         self._asks_outside = False  # a model's own validator takes `info`
+        self._holds = False  # some object is held back by one of its fields
 
     def read(self, schema: Schema) -> Shape:
         """The shape of a whole type."""
         shape = self.shape(schema, None)
+        _refuse_field_markers(shape)
         self._unsettled.clear()
         for fill in self._again:  # the inner ones first
             fill()
         if self._asks_outside:
             for made in self._made:
                 made.asks_outside = made.schema["type"] not in SCALAR_KINDS
+        shape.holds = self._holds
         return shape
 
     def shape(self, schema: Schema, config: CoreConfig | None) -> Shape:
         """The shape of `schema`, whose models come with their own configuration."""
         if schema["type"] == "definition-ref":
-            if "serialization" not in schema:
+            if "serialization" not in schema and not markers_of(schema):
                 return self._referenced(schema, config)
-            # Dumped in its own way here: not the shape that all other places of this definition share.
+            # Dumped or shown in its own way here: not the shape that all other places of this definition share.
             shape = self._new(schema, config)
             bare = {"type": "definition-ref", "schema_ref": schema["schema_ref"]}
             self._fill(shape, {"type": "definitions", "schema": bare}, config)
@@ -97,7 +101,7 @@ class _Reader:
         return known
 
     def _new(self, schema: Schema, config: CoreConfig | None) -> Shape:
-        shape = Shape(schema, config, self.definitions)
+        shape = Shape(schema, config, self.definitions, markers=markers_of(schema))
         self._made.append(shape)
         return shape
 
@@ -109,6 +113,8 @@ class _Reader:
             return True
         before, self._met_unsettled = self._met_unsettled, False
         reader(self, shape, schema, config)
+        if ShowWhenComplete in shape.markers:
+            shape.text = shape.record = shape.array = shape.root_model = None
         settled = not self._met_unsettled or _is_record(schema)
         if not settled:
             self._again.append(functools.partial(reader, self, shape, schema, config))
@@ -173,6 +179,7 @@ class _Reader:
     def sequence(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
         items = schema.get("items_schema") or {"type": "any"}
         item = self.shape(items, config)
+        _refuse_field_markers(item)
         if item.deferred:
             shape.deferred = True
             return
@@ -181,6 +188,8 @@ class _Reader:
 
     def positions(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
         items = [self.shape(item, config) for item in schema["items_schema"]]
+        for item in items:
+            _refuse_field_markers(item)
         if any(item.deferred for item in items):
             shape.deferred = True
             return
@@ -196,6 +205,7 @@ class _Reader:
     def mapping(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
         key = self.shape(schema.get("keys_schema") or {"type": "str"}, config)
         value = self.shape(schema.get("values_schema") or {"type": "any"}, config)
+        _refuse_field_markers(value)
         if key.deferred or value.deferred:
             shape.deferred = True
             return
@@ -255,6 +265,8 @@ class _Reader:
                     lookup.setdefault(str(path[0]), Field(name, by_name[name].shape, certain=index == 0))
                     keys.setdefault(name, str(path[0]))
         extras = schema.get("extras_schema") or {"type": "any"}
+        holding = tuple(name for name, field in by_name.items() if HoldParent in field.shape.markers)
+        self._holds = self._holds or bool(holding)
         shape.record = RecordPart(
             cls=cls,
             is_mapping=is_mapping,
@@ -266,6 +278,8 @@ class _Reader:
             by_name=by_name,
             siblings=self._siblings(schema, by_name, keys, config) if len(shown) == len(members) else {},
             told=_told(schema, config),
+            holding=holding,
+            stated=frozenset(name for name, field in by_name.items() if WithState in field.shape.markers),
         )
 
     def _siblings(
@@ -321,6 +335,13 @@ class _Reader:
             shape.deferred = True
         elif isinstance(key, str):
             shape.record = TaggedPart(key, choices)
+
+
+def _refuse_field_markers(shape: Shape) -> None:
+    """Say that a marker of fields stands where no field is."""
+    for marker in (HoldParent, WithState):
+        if marker in shape.markers:
+            raise ConfigurationError(f"{marker.__name__} belongs to the field of an object, not to an item or the root")
 
 
 def _reduced(schema: Schema, names: Sequence[str]) -> Schema:

@@ -11,8 +11,11 @@ from typing import Any
 
 from pydantic_core import CoreConfig, SchemaSerializer, SchemaValidator, core_schema
 
+from structstream.markers import Marker
+
 __all__ = [
     "IGNORED",
+    "WHITESPACE",
     "ArrayPart",
     "Field",
     "MappingPart",
@@ -26,6 +29,13 @@ __all__ = [
 ]
 
 Schema = Mapping[str, Any]  # Any: a core schema is a tagged dict of many forms
+
+
+WHITESPACE = (
+    "\t\n\x0b\x0c\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+"""What Rust's `trim` takes for whitespace, which is what Pydantic strips."""
 
 
 @dataclass(slots=True, eq=False)
@@ -90,6 +100,8 @@ class RecordPart:
     by_name: dict[str, Field]
     siblings: dict[str, Siblings]
     told: Told
+    holding: tuple[str, ...] = ()  # the object is held back until each of these fields shows something
+    stated: frozenset[str] = frozenset()  # shown with their state
     view: type[Any] | None = None  # Any: what shows it while it is open, noted by who made it
 
 
@@ -154,7 +166,10 @@ class Shape:
     root_model: type | None = None  # a RootModel around what the parts describe
     deferred: bool = False
     asks_outside: bool = False
+    markers: frozenset[type[Marker]] = frozenset()
+    holds: bool = False  # of the root: some object in it is held back by one of its fields
     empty: Callable[[], Any] = NoneType  # Any: None, [] or {}
+    size: float | None = None  # characters that a value is taken to have, noted by who counted them
     _validator: SchemaValidator | None = None
     _serializer: SchemaSerializer | None = None
 

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast, overloa
 from pydantic import BaseModel, RootModel
 from pydantic_core import core_schema, to_jsonable_python
 
+from structstream.markers import Stated
 from structstream.text import parse_path
 
-from .nodes import ABSENT, Node, OpenPath, TextNode
+from .look import look
+from .nodes import ABSENT, Node, Open, OpenPath, TextNode, is_held
 from .schema import shape_of
-from .shapes import ArrayPart, MappingPart, RecordPart, Shape
+from .shapes import WHITESPACE, ArrayPart, MappingPart, RecordPart, Shape
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -29,14 +31,7 @@ __all__ = ["ListView", "MappingView", "Partial", "RootPartial", "View", "partial
 
 T = TypeVar("T")
 
-# Which fields, as Pydantic is told it; Any: a mapping may go on inside of a field.
-_Names = AbstractSet[int | str] | Mapping[Any, Any] | None
-
-# What Rust's `trim` takes for whitespace, which is what Pydantic strips.
-_WHITESPACE = (
-    "\t\n\x0b\x0c\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
-    "\u2028\u2029\u202f\u205f\u3000"
-)
+_Names = AbstractSet[int | str] | Mapping[Any, Any] | None  # Any: a mapping may go on inside of a field
 
 
 def view_of(path: OpenPath, depth: int, length: int) -> Any:  # Any: reads as its shape's type
@@ -47,7 +42,7 @@ def view_of(path: OpenPath, depth: int, length: int) -> Any:  # Any: reads as it
     if isinstance(node, TextNode):
         view = node.buffer.slice(0, length)
         if shape.text is not None and shape.text.strip:
-            view = view.strip(_WHITESPACE)
+            view = view.strip(WHITESPACE)
     else:
         view_class: type[View] = node.part.view or _view_class(node.part)
         view = view_class.__new__(view_class)
@@ -67,7 +62,7 @@ def _view_class(part: RecordPart | MappingPart | ArrayPart) -> type[View]:
     return cast("type[View]", part.view)
 
 
-class View:
+class View(Open):
     """What all views of an open container share: its closed entries and its open one."""
 
     __slots__ = ("_closed", "_depth", "_has_open", "_inner", "_length", "_node", "_path")
@@ -77,8 +72,9 @@ class View:
         self._path = path
         self._depth = depth
         self._length = length
-        self._has_open = depth + 1 < len(path)
-        self._closed = path[depth + 1].pos if self._has_open else length
+        has_inner = depth + 1 < len(path)
+        self._has_open = has_inner and not is_held(path, depth + 1, length)
+        self._closed = path[depth + 1].pos if has_inner else length
         self._inner: Any = ABSENT  # Any: the view of the open entry, made when looked at
 
     def _at(self, pos: int) -> Any:  # Any: as its shape's type
@@ -93,6 +89,16 @@ class View:
         """Which entry `name` is; None where it is not there."""
         return self._node.entry(name, self._closed + self._has_open)
 
+    def _child(self, name: Any) -> Any:  # Any: names and values of any type
+        pos = self._find(name)
+        return ABSENT if pos is None else self._at(pos)
+
+    def _children(self) -> Iterator[tuple[Any, Any]]:  # Any: as above
+        for name, pos in self._visible():
+            value = self._at(pos)
+            if pos < self._closed or isinstance(value, View):
+                yield name, value
+
     def _shape(self, pos: int) -> Shape:
         node = self._node
         part = node.part
@@ -102,6 +108,18 @@ class View:
             return part.value
         field = part.by_name.get(str(node.name_of(pos)))
         return field.shape if field is not None else part.extra_shape
+
+    def _stated(self, name: str, value: Any) -> Any:  # Any: as the field's type
+        """What a field shows, with its state if it is marked so."""
+        if name not in getattr(self._node.part, "stated", ()):
+            return value
+        pos = self._find(name)
+        return Stated(value, pos is not None and pos < self._closed)
+
+    def _empty(self, name: str) -> Any:  # Any: None, [] or {}
+        """What a field reads that is not there yet."""
+        field = getattr(self._node.part, "by_name", {}).get(name)
+        return None if field is None else field.shape.empty()
 
     def _visible(self) -> Iterator[tuple[Any, int]]:  # Any: a name of the node's own kind
         """The names that show something, each once, with its entry."""
@@ -125,7 +143,8 @@ class View:
         self, names: Sequence[str], options: Mapping[str, Any], include: _Names = None, exclude: _Names = None
     ) -> dict[str, Any]:  # Any: plain data
         """Dump a record under the keys of its model: `names`, which are there or not, and what else is there."""
-        told = cast("RecordPart", self._node.part).told
+        part = cast("RecordPart", self._node.part)
+        told = part.told
         by_alias = told.by_alias if options.get("by_alias") is None else options["by_alias"]
         visible = dict(self._visible())
         dumped: dict[str, Any] = {}
@@ -136,12 +155,14 @@ class View:
             if pos is None:
                 if options.get("exclude_unset"):
                     continue
-                value = cast("Partial[Any]", self)._get(name)
+                value = self._empty(name)
             elif pos < self._closed and name in told.hidden_if and told.hidden_if[name](self._at(pos)):
                 continue
             else:
                 value = self._dumped(pos, options)
             if value is not None or not options.get("exclude_none"):
+                if name in part.stated:
+                    value = {"value": value, "complete": pos is not None and pos < self._closed}
                 dumped[told.aliases.get(name, name) if by_alias else name] = value
         return dumped
 
@@ -153,7 +174,7 @@ class View:
             return False
         value = self._at(pos)
         if value is not ABSENT and pos < self._closed:
-            return _exists(value, path[1:])
+            return look(value, path[1:]) is not ABSENT
         return isinstance(value, View) and value._is_complete(path[1:])
 
     def is_complete(self, path: str = "") -> bool:
@@ -173,26 +194,6 @@ def _is_chosen(name: str, include: _Names, exclude: _Names) -> bool:
     if isinstance(exclude, Mapping):
         return exclude.get(name) not in (True, ...)
     return exclude is None or name not in exclude
-
-
-def _exists(value: Any, path: Sequence[str | int]) -> bool:  # Any: a closed value of any type
-    """Whether a closed value has something at `path`."""
-    for name in path:
-        while isinstance(value, RootModel):
-            value = value.root
-        if isinstance(value, Mapping):
-            if name not in value:
-                return False
-            value = value[name]
-        elif isinstance(name, int):
-            if not isinstance(value, Sequence) or isinstance(value, str | bytes) or name >= len(value):
-                return False
-            value = value[name]
-        elif hasattr(value, name):
-            value = getattr(value, name)
-        else:
-            return False
-    return True
 
 
 class ListView(View, Sequence[Any]):  # Any: items are of the list's own type
@@ -256,7 +257,7 @@ class MappingView(View, Mapping[Any, Any]):  # Any: keys and values are of the m
         value = ABSENT if pos is None else self._at(pos)
         if value is ABSENT:
             raise KeyError(key)
-        return value
+        return self._stated(str(key), value)
 
     def __iter__(self) -> Iterator[Any]:
         return (name for name, _ in self._visible())
@@ -312,18 +313,12 @@ class Partial(View, Generic[T]):
             return partial_class(item) if isinstance(item, type) else super().__class_getitem__(item)
 
     def _get(self, name: str) -> Any:  # Any: as the field's type
-        pos = self._find(name)
-        value = ABSENT if pos is None else self._at(pos)
-        if value is not ABSENT:
-            return value
-        part = self._node.part
-        field = part.by_name.get(name) if isinstance(part, RecordPart) else None
-        return None if field is None else field.shape.empty()
+        value = self._child(name)
+        return self._stated(name, self._empty(name) if value is ABSENT else value)
 
     def __getattr__(self, name: str) -> Any:  # Any: an extra's value
         if not name.startswith("_"):
-            pos = self._find(name)
-            value = ABSENT if pos is None else self._at(pos)
+            value = self._child(name)
             if value is not ABSENT:
                 return value
         raise AttributeError(f"{type(self).__name__!r} has no field {name!r}")
@@ -395,7 +390,7 @@ class Partial(View, Generic[T]):
     __hash__ = None  # type: ignore[assignment]  # models have none, either
 
     def _shown(self) -> Iterator[tuple[str, Any]]:
-        return ((name, self._at(pos)) for name, pos in self._visible())
+        return ((name, self._get(name)) for name, _ in self._visible())
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._shown())})"
@@ -440,6 +435,12 @@ class RootPartial(Partial[T]):
         partial = cls.__new__(cls)
         partial.root = view
         return partial
+
+    def _child(self, name: Any) -> Any:
+        return self.root._child(name) if isinstance(self.root, View) else ABSENT
+
+    def _children(self) -> Iterator[tuple[Any, Any]]:
+        return self.root._children() if isinstance(self.root, View) else iter(())
 
     def _is_complete(self, path: Sequence[str | int]) -> bool:
         return isinstance(self.root, View) and self.root._is_complete(path)

@@ -1,0 +1,155 @@
+"""When a step is handed over: steps that nobody asked for in time become one, the newest, and lose no completion."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing, suppress
+from math import inf
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .response import StreamingResponse
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterator, Sequence
+
+    from .clock import Clock
+    from .response import Step
+
+__all__ = ["Patience", "coalesced", "spaced"]
+
+T = TypeVar("T")
+
+_PATIENCE = 0.1  # seconds that a caller may take for the steps of one read before the rest of them become one
+
+
+class _Joined:
+    """Several steps as one: it shows what the last one shows, and tells what each told.
+
+    What they told is rendered now, so that the steps themselves can go: a slow consumer keeps paths and no moments.
+    """
+
+    __slots__ = ("_changed", "_last", "completed")
+
+    completed: list[str]
+    _changed: dict[str, None]
+
+    def __init__(self, earlier: Step, later: Step) -> None:
+        self._last = later
+        if isinstance(earlier, _Joined):  # it is done with: nobody has seen it
+            self.completed, self._changed = earlier.completed, earlier._changed
+        else:
+            self.completed, self._changed = list(earlier.completed), dict.fromkeys(earlier.changed)
+        self.completed.extend(later.completed)
+        self._changed.update(dict.fromkeys(later.changed))
+
+    @property
+    def snapshot(self) -> Any:  # Any: reads as the response model's kind demands
+        return self._last.snapshot
+
+    @property
+    def percent(self) -> float:
+        return self._last.percent
+
+    @property
+    def changed(self) -> Sequence[str]:
+        return list(self._changed)
+
+
+def coalesced(earlier: StreamingResponse[T], later: StreamingResponse[T]) -> StreamingResponse[T]:
+    """Return one step for two that follow one another, of which nobody has seen the earlier, nor will.
+
+    It has the values of the later one, and the completions, changes and chunks of both.
+    """
+    step = later._step or earlier._step
+    if earlier._step is not None and later._step is not None:
+        step = _Joined(earlier._step, later._step)
+    chunks = earlier.raw_chunks if isinstance(earlier.raw_chunks, list) else list(earlier.raw_chunks)
+    chunks.extend(later.raw_chunks)
+    made = StreamingResponse(step, chunks, later.attempt, later.outcome, later.usage or earlier.usage)
+    made.begins = later.begins or earlier.begins
+    made.coalesced = earlier.coalesced + later.coalesced
+    return made
+
+
+class Patience:
+    """Decides, while the steps of one read are handed over, whether the caller is too slow to get each.
+
+    One who takes longer than a tenth of a second for them gets the rest as one step: the newest values, and every
+    completion. So he lags behind the provider by no more than that and one read.
+    """
+
+    __slots__ = ("_clock",)
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def steps(self, responses: Sequence[StreamingResponse[T]]) -> Iterator[StreamingResponse[T]]:
+        """Yield the steps, the last ones perhaps as one."""
+        if len(responses) < 2:
+            yield from responses
+            return
+        began = self._clock.now()
+        held: StreamingResponse[T] | None = None
+        for response in responses:
+            if held is not None:
+                held = coalesced(held, response)
+            elif self._clock.now() > began + _PATIENCE:
+                held = response
+            else:
+                yield response
+        if held is not None:
+            yield held
+
+
+async def spaced(
+    responses: AsyncGenerator[StreamingResponse[T], None], interval: float, clock: Clock
+) -> AsyncGenerator[StreamingResponse[T], None]:
+    """Yield at most one step in `interval` seconds: the newest, with the completions of those in between.
+
+    The first step comes at once, and so does the last. What is held when the time has come is yielded then, whether or
+    not the provider goes on. Nothing is read before it is asked for.
+    """
+    reading: asyncio.Task[StreamingResponse[T] | None] | None = None
+    held: StreamingResponse[T] | None = None
+    due = -inf
+    async with aclosing(responses):
+        try:
+            while True:
+                if reading is None:
+                    reading = asyncio.ensure_future(_next(responses))
+                if not await _done(reading, clock, due if held is not None else inf):
+                    yield_now, held = held, None
+                else:
+                    step, reading = reading.result(), None
+                    if step is None:
+                        return
+                    held = step if held is None else coalesced(held, step)
+                    if held.outcome is None and clock.now() < due:
+                        continue
+                    yield_now, held = held, None
+                if yield_now is not None:
+                    due = clock.now() + interval
+                    yield yield_now
+        finally:
+            if reading is not None:
+                reading.cancel()
+                with suppress(asyncio.CancelledError):
+                    await reading
+
+
+async def _next(responses: AsyncGenerator[StreamingResponse[T], None]) -> StreamingResponse[T] | None:
+    return await anext(responses, None)
+
+
+async def _done(task: asyncio.Task[Any], clock: Clock, until: float) -> bool:  # Any: whatever it returns
+    """Wait for `task`, at most until `until`; return whether it is done."""
+    if until == inf or task.done():
+        await asyncio.wait({task})
+        return True
+    over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    timer = clock.call_at(until, lambda: None if over.done() else over.set_result(None))
+    try:
+        await asyncio.wait({task, over}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        timer.cancel()
+    return task.done()

@@ -25,12 +25,14 @@ def test_the_tutorial_works_as_it_is_typed(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
     typed = [line for line in COMMANDS if not line.startswith(INSTALLS)]
     assert len(typed) < len(COMMANDS)
-    wait = "until python -c 'import socket; socket.create_connection((\"127.0.0.1\", 8788))'"
-    script = []
+    script = ["trap 'kill $(jobs -p)' EXIT"]
     for line in typed:
         script.append(line)
         if line.endswith("&"):
-            script += ["provider=$!", "trap 'kill $provider' EXIT", f"{wait} 2>/dev/null; do :; done"]
+            port = re.search(r"--port (\d+)", line)
+            assert port is not None
+            connect = f'import socket; socket.create_connection(("127.0.0.1", {port[1]}))'
+            script.append(f"until python -c '{connect}' 2>/dev/null; do :; done")
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": ""}
     run = subprocess.run(
         ["bash", "-eu"],

@@ -38,7 +38,7 @@ def test_a_block_runs(block: str, provider: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("OPENAI_BASE_URL", provider)
     monkeypatch.setenv("OPENAI_API_KEY", "test")
     monkeypatch.setenv("STRUCTSTREAM_SIMULATED_BASE_URL", provider)
-    code = compile(block, "<docs>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    code = compile(block, "<docs>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
     running = eval(code, {"__name__": "__main__"})
     if code.co_flags & inspect.CO_COROUTINE:
         asyncio.run(running)

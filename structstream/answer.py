@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from .confidence import Confidence
 from .errors import (
     FilteredError,
     IncompleteError,
@@ -115,6 +116,7 @@ class AnswerReader(Generic[T]):
         self._unread: list[str] = []
         self._last: Step | None = None
         self._failure: StructStreamError | None = None
+        self._confidence: Confidence | None = None
         self.waiting = 0
         """Characters that came since the last step."""
         self.said = Said()
@@ -194,7 +196,16 @@ class AnswerReader(Generic[T]):
             return None
         self._last = moment
         chunks, self._chunks = self._chunks, []
-        return StreamingResponse(moment, chunks, self._attempt, usage=self.said.usage)
+        response: StreamingResponse[T] = StreamingResponse(moment, chunks, self._attempt, usage=self.said.usage)
+        if self.said.logprobs:
+            response.confidence = self._sure_of
+        return response
+
+    def _sure_of(self, path: str) -> float | None:
+        """How sure the model was of a value; see `Confidence.of`."""
+        if self._confidence is None or not self._confidence.is_of(self._parser, self.said.logprobs):
+            self._confidence = Confidence(self._parser, self.said.logprobs)
+        return self._confidence.of(path)
 
     def fail(self, error: StructStreamError) -> StreamingResponse[T] | None:
         """Note why the answer failed; return the step of what was good until then, if there was more."""
@@ -280,6 +291,9 @@ class AnswerReader(Generic[T]):
         return f" (the provider ended with {finish.raw!r})" if finish is not None and finish.reason == "other" else ""
 
     def _outcome(self, result: T | None, problem: StructStreamError | None) -> Outcome[T]:
+        facts = self.said.facts()
+        if self.said.logprobs:
+            facts["confidence"] = self._sure_of
         outcome = Outcome(
             kind=OutcomeKind.COMPLETE if problem is None else kind_of(problem),
             result=result,
@@ -287,7 +301,7 @@ class AnswerReader(Generic[T]):
             last_partial=self._last.snapshot if self._last is not None else None,
             completed=self._parser.completed(),
             raw_text=self._parser.text,
-            **self.said.facts(),
+            **facts,
         )
         if problem is not None:
             problem.outcome = outcome

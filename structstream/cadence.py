@@ -67,6 +67,7 @@ def coalesced(earlier: StreamingResponse[T], later: StreamingResponse[T]) -> Str
     chunks.extend(later.raw_chunks)
     made = StreamingResponse(step, chunks, later.attempt, later.outcome, later.usage or earlier.usage)
     made.begins = later.begins or earlier.begins
+    made.confidence = later.confidence
     made.coalesced = earlier.coalesced + later.coalesced
     return made
 

@@ -117,6 +117,8 @@ class StreamingStructuredRequest(Generic[T]):
             one, instead of by `cadence`; completions in between come with it.
         streaming_interval: if given, at most one response in so many seconds: the newest, with the completions of
             those in between; it goes together with `cadence` or `streaming_chunk_size`.
+        logprobs: ask for the probability of each token, for `StreamingResponse.confidence`; left out where a dialect
+            has no such parameter.
         progress_callback: called with each `ProgressEvent`; plain or async; None for none.
         progress_filter: which events the callback hears; None for all.
         expected_tokens: how long the caller takes the answer to be, for `progress_percent`; None leaves it to what
@@ -157,6 +159,7 @@ class StreamingStructuredRequest(Generic[T]):
     cadence: Cadence = "read"
     streaming_chunk_size: int | None = None
     streaming_interval: float | None = None
+    logprobs: bool = False
     progress_callback: ProgressCallback | None = None
     progress_filter: ProgressFilter | None = None
     expected_tokens: int | None = None
@@ -257,7 +260,18 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 _HEADER_VALUE = re.compile(r"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?").fullmatch
 _PRIVATE = frozenset({"prompt", "messages", "system", "headers", "extra"})
 _SAYS = frozenset({"content", "tool_calls"})
-_DECIDES = ("model", "conversation", "mode", "temperature", "max_tokens", "stop", "seed", "thinking_budget", "extra")
+_DECIDES = (
+    "model",
+    "conversation",
+    "mode",
+    "temperature",
+    "max_tokens",
+    "stop",
+    "seed",
+    "thinking_budget",
+    "logprobs",
+    "extra",
+)
 
 # One row a rule: the field, what it must be, the test. The sentence is built from the row.
 _RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
@@ -278,6 +292,7 @@ _RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("policies", "a Policies(...) or None", lambda v: v is None or isinstance(v, Policies)),
     ("idempotency_key", "text that a header can carry, or None", _is_key),
     ("enable_streaming", "True or False", lambda v: isinstance(v, bool)),
+    ("logprobs", "True or False", lambda v: isinstance(v, bool)),
     ("cadence", f"one of {', '.join(get_args(Cadence))}", lambda v: v in get_args(Cadence)),
     ("streaming_chunk_size", "a positive integer or None", lambda v: v is None or _is_count(v, 1)),
     (

@@ -20,7 +20,7 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = [
     "Attempt",
@@ -179,10 +179,18 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """One token and the natural logarithm of its probability."""
+    """One token and the natural logarithm of its probability.
+
+    `utf8` are its bytes, which may be a part of a character; empty where the provider does not tell them.
+    """
 
     token: str
     logprob: float
+    utf8: bytes = field(default=b"", repr=False, compare=False)
+
+
+def _unknown(path: str) -> None:
+    """The confidence where no tokens were sent."""
 
 
 @dataclass(frozen=True)  # no slots: a frozen generic with slots cannot be made as Outcome[int](...)
@@ -212,6 +220,8 @@ class Outcome(Generic[T]):
         other_choices: the texts of the alternatives, by their number, where several were asked for.
         timings: when things happened; all None where the caller drove the decoder.
         headers: the answer's rate-limit headers and request id, by their lower-case names.
+        confidence: a function of a path, such as ``items[2].price``: the geometric mean of the probabilities of the
+            tokens that spell the value there, 0 to 1; None where no value closed, or no tokens were sent.
     """
 
     kind: OutcomeKind
@@ -236,6 +246,7 @@ class Outcome(Generic[T]):
     other_choices: Mapping[int, str] = field(default_factory=dict)
     timings: Timings = Timings()
     headers: Mapping[str, str] = field(default_factory=dict)
+    confidence: Callable[[str], float | None] = field(default=_unknown, repr=False, compare=False)
 
     def unwrap(self) -> T:
         """Return the validated object, or raise the stream's error."""
@@ -273,13 +284,14 @@ class StreamingResponse(Generic[T]):
 
     Attributes:
         begins: set in the first step of another attempt, after something was shown: why it begins, and from where.
+        confidence: as `Outcome.confidence`, of what has been read by now.
         coalesced: how many steps this one stands for: more than 1 where the caller was slow, or wanted fewer.
 
     >>> StreamingResponse(outcome=Outcome(OutcomeKind.COMPLETE, result=[1, 2]))
     StreamingResponse(partial_result=[1, 2], is_complete=True, progress_percent=100.0)
     """
 
-    __slots__ = ("_step", "attempt", "begins", "coalesced", "outcome", "raw_chunks", "usage")
+    __slots__ = ("_step", "attempt", "begins", "coalesced", "confidence", "outcome", "raw_chunks", "usage")
 
     def __init__(
         self,
@@ -295,6 +307,7 @@ class StreamingResponse(Generic[T]):
         self.usage = usage
         self.begins: AttemptStart | None = None
         self.coalesced = 1
+        self.confidence: Callable[[str], float | None] = _unknown if outcome is None else outcome.confidence
         self._step = step
 
     @property

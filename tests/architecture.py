@@ -75,7 +75,8 @@ _ATTEMPTS = ("resilience.retry", "resilience.holding")
 _TALLY = "resilience.tally"
 _OPTIONAL = frozenset({"genai_prices", "opentelemetry", "prometheus_client", "pyrate_limiter", "redis", "tenacity"})
 _NOW = frozenset({"time"})  # the clock alone tells the time and sleeps
-_BELOW = (*_WORDS, *_CORE, "providers", "providers.*", "answer", "parse", "decoder", "resume", *_EDGE, *_SERVICE)
+_CORES = (*_WORDS, *_CORE, "confidence", "answer", "parse", "decoder", "resume")
+_BELOW = (*_CORES, "providers", "providers.*", *_EDGE, *_SERVICE)
 
 # The first row whose pattern fits is the module's floor. See the table "Who may import whom" of the design.
 FLOORS: Sequence[Floor] = (
@@ -91,7 +92,8 @@ FLOORS: Sequence[Floor] = (
     # What a dialect is asked may stand in a file of its own, beside what it answers.
     Floor("dialects", ("providers.google",), (*_WORDS, "sse", *_SHARED, "providers.google_request"), _JSON),
     Floor("dialects", ("providers.*",), (*_WORDS, "sse", *_SHARED), _JSON),
-    Floor("decoder", ("answer",), (*_WORDS, *_CORE), _JSON),
+    Floor("core", ("confidence",), (*_WORDS, "text", "partial"), _JSON),
+    Floor("decoder", ("answer",), (*_WORDS, *_CORE, "confidence"), _JSON),
     Floor("decoder", ("parse",), (*_WORDS, *_CORE, "answer"), _JSON),
     Floor("decoder", ("decoder",), (*_WORDS, *_CORE, "answer", "providers.base"), _JSON),
     Floor("decoder", ("resume",), (*_WORDS, *_CORE, "providers.schema"), _JSON),

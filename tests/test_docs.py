@@ -7,8 +7,6 @@ peers leave things open. Blocks of the tutorial are files (`tests/test_tutorial.
 from __future__ import annotations
 
 import ast
-import asyncio
-import inspect
 import re
 import subprocess
 import sys
@@ -18,7 +16,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from structstream.testing import SimulatedProvider
-from tests import drawn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +57,7 @@ def test_a_block_runs(block: str, provider: str, monkeypatch: pytest.MonkeyPatch
         run = subprocess.run(command, input=block, capture_output=True, check=False, text=True, timeout=60)
         assert run.returncode == 0, run.stderr
         return
-    code = compile(block, "<docs>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    code = compile(block, "<docs>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
     running = eval(code, {"__name__": "__main__"})
     if code.co_flags & inspect.CO_COROUTINE:
         asyncio.run(running)

@@ -247,3 +247,13 @@ async def test_a_condition_that_raises_is_the_waiters_business() -> None:
 
 
 # pace
+
+
+@pytest.mark.anyio
+async def test_faults_that_repeat_begin_again_after_the_last_also_where_that_is_none() -> None:
+    async with SimulatedProvider(faults=[status(503), None], repeat_faults=True) as provider:
+        codes = []
+        for _ in range(4):
+            async with connected(provider) as client:
+                codes.append((await client.answer())[0])
+    assert codes == [503, 200, 503, 200]

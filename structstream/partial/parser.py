@@ -16,6 +16,7 @@ from .builder import Builder, as_invalid
 from .moment import ClosedPaths, Moment, Reading
 from .nodes import ABSENT
 from .schema import shape_of
+from .spans import Spans
 from .wrapped import Unwrapped, unwrapped_path, wrapper
 
 if TYPE_CHECKING:
@@ -189,6 +190,20 @@ class PartialParser(Generic[T]):
         """The JSON text so far; in lenient reading the repaired one."""
         self.read()
         return self._text.text()
+
+    @property
+    def key(self) -> str | None:
+        """The key of the object around the value; None for no such object."""
+        return self._key
+
+    @property
+    def buffer(self) -> TextBuffer:
+        """The text that was read so far, which grows."""
+        return self._text
+
+    def spans(self) -> Spans:
+        """Return what tells where in the text each value stands."""
+        return Spans(self.shape, self._text)
 
     @property
     def path(self) -> str:

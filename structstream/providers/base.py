@@ -274,12 +274,18 @@ def logprobs_of(tokens: JSONValue) -> list[TokenLogprob]:
     [TokenLogprob(token='a', logprob=-0.5)]
     """
     return [
-        TokenLogprob(token, float(logprob))
+        TokenLogprob(token, float(logprob), _utf8(item.get("bytes")))
         for item in (tokens if isinstance(tokens, list) else ())
         if isinstance(item, dict)
         and isinstance(token := item.get("token"), str)
         and isinstance(logprob := item.get("logprob"), int | float)
     ]
+
+
+def _utf8(values: JSONValue) -> bytes:
+    """The bytes of a token, which may be a part of a character; empty where they are not told."""
+    known = isinstance(values, list) and all(isinstance(value, int) and 0 <= value < 256 for value in values)
+    return bytes(values) if known else b""
 
 
 def _object(value: JSONValue, raw: bytes, provider: str) -> dict[str, JSONValue]:

@@ -61,6 +61,7 @@ def body_of(request: StreamingStructuredRequest[T], spec: ProviderSpec, mode: Co
         "maxOutputTokens": request.max_tokens,
         "stopSequences": None if stop is None else list(stop),
         "seed": request.seed,
+        "responseLogprobs": request.logprobs or None,
     }
     body: _Body = {
         "contents": _contents(request.conversation),

@@ -100,6 +100,7 @@ class OpenAIChat:
             spec.max_tokens_field: request.max_tokens,
             "stop": stop,
             spec.seed_field: request.seed,
+            "logprobs": request.logprobs or None,
             "stream": request.enable_streaming,
             "stream_options": {"include_usage": True} if request.enable_streaming and spec.stream_usage else None,
         }

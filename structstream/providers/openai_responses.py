@@ -95,6 +95,7 @@ class OpenAIResponses:
             "temperature": request.temperature,
             "max_output_tokens": request.max_tokens,
             "stream": request.enable_streaming,
+            "include": ["message.output_text.logprobs"] if request.logprobs else None,
         }
         body.update({name: value for name, value in asked.items() if value is not None})
         shape = body.get("text")

@@ -96,7 +96,9 @@ class SimulatedProvider:
         self.disconnects = 0
         """How many answers the client left before their end."""
         self._faults = _checked(faults)
-        self._repeat = repeat_faults
+        # How many requests it takes until the faults begin again; a mapping ends with its highest number.
+        period = len(faults) if isinstance(faults, Sequence) else max(self._faults, default=-1) + 1
+        self._period = period if repeat_faults else 0
         self._api_key = api_key
         self._clock: Clock = clock if clock is not None else SystemClock()
         self._host = host
@@ -328,8 +330,8 @@ class SimulatedProvider:
         number, self._asked = self._asked, self._asked + 1
         if header is not None:
             return parse_fault(header)
-        if self._repeat and self._faults:
-            number %= max(self._faults) + 1
+        if self._period:
+            number %= self._period
         return self._faults.get(number)
 
     def _answered(self, record: RecordedRequest, dialect: WireDialect) -> Reply:

@@ -7,6 +7,8 @@ peers leave things open. Blocks of the tutorial are files (`tests/test_tutorial.
 from __future__ import annotations
 
 import ast
+import asyncio
+import inspect
 import re
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from structstream.testing import SimulatedProvider
+from tests import drawn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -51,6 +51,7 @@ class Said:
     finish: Finished | None = None
     usage: Usage | None = None
     response_id: str = ""
+    sequence_number: int | None = None
     model: str = ""
     service_tier: str = ""
 
@@ -78,6 +79,7 @@ class Said:
             "signature": self.signature,
             "refusal": "".join(self.refusal),
             "response_id": self.response_id,
+            "sequence_number": self.sequence_number,
             "model": self.model,
             "service_tier": self.service_tier,
             "prose": "".join(self.prose),
@@ -119,7 +121,8 @@ class AnswerReader(Generic[T]):
         self._confidence: Confidence | None = None
         self.waiting = 0
         """Characters that came since the last step."""
-        self.said = Said()
+        stream = None if continuation is None else continuation.take_up
+        self.said = Said(response_id="" if stream is None else stream.response_id)
         self._cut = "the connection ended without a finish"
         self.ended = continuation is not None and not continuation.asks
         """Whether the provider's own mark of the end came, or nothing was asked of it."""
@@ -129,7 +132,9 @@ class AnswerReader(Generic[T]):
         model, key, limits, context, estimate = self._document
         going_on = self._continuation
         prefix = "" if going_on is None else going_on.prefix
-        if going_on is not None and prefix:
+        if going_on is not None and going_on.take_up is not None:
+            prefix, lenient = going_on.take_up.text, False  # what follows is the middle of a text
+        elif going_on is not None and prefix:
             self._splice = Splice(going_on.levels, lenient=lenient, limits=limits)
         return PartialParser(
             model,

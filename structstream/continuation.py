@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["Continuation", "LevelKind", "OpenLevel"]
+__all__ = ["Continuation", "LevelKind", "OpenLevel", "TakeUp"]
 
 LevelKind = Literal["text", "items", "members"]
 """What is missing at an open place: more of a text, more items of a list, more members of an object."""
@@ -38,6 +38,26 @@ class OpenLevel:
         return f"OpenLevel({self.kind!r}, {self.name!r}, count={self.count})"
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class TakeUp:
+    """A stream that was lost and that its provider can send on from where it stopped.
+
+    Args:
+        model: who answered, as the request named it: no other can send it on.
+        response_id: the provider's id of the answer.
+        after: the number of the last event that came.
+        text: all of the JSON text that came.
+    """
+
+    model: str
+    response_id: str
+    after: int
+    text: str
+
+    def __repr__(self) -> str:
+        return f"TakeUp({self.model!r}, {self.response_id!r}, after={self.after})"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Continuation:
     """What a request carries that goes on with an answer instead of beginning one.
@@ -53,6 +73,8 @@ class Continuation:
             first; None where no rest is asked for.
         messages: what is said to the model, behind the conversation.
         path: from where it goes on, such as ``items[2].name``; empty for the root.
+        take_up: set where the stream itself can go on: then that is asked for, and not the rest, as long as the same
+            model is asked.
     """
 
     prefix: str
@@ -60,6 +82,7 @@ class Continuation:
     schema: Mapping[str, Any] | None = None  # Any: JSON
     messages: tuple[Mapping[str, Any], ...] = ()  # Any: as `Message`
     path: str = ""
+    take_up: TakeUp | None = None
 
     @property
     def asks(self) -> bool:

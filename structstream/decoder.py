@@ -184,6 +184,7 @@ class StreamDecoder(Generic[T]):
             except StructStreamError as failure:
                 self._fail(failure)
         self._ended = True
+        self._answer.said.sequence_number = self._provider.sequence_number
         return self._answer.finish(error)
 
     def _fail(self, error: StructStreamError) -> list[StreamingResponse[T]]:

@@ -104,11 +104,15 @@ class Exchange(Generic[T]):
         self._clock = clock
         self._ledger = ledger
         self._mode = route.mode(request)
-        self._call = route.encode(request)
+        stream = route.take_up(request)
+        self._call = stream or route.encode(request)
+        going_on = request.continuation
+        if going_on is not None and stream is None:
+            going_on = replace(going_on, take_up=None)
         self._number = ledger.number()
         self._decoder: StreamDecoder[T] = StreamDecoder(
             request.response_model,
-            route.provider.decoder(),
+            route.provider.decoder() if stream is None else route.provider.decoder_of_rest(),
             tool=self._mode == "tool",
             tool_name=schema_of(request).name,
             lenient=self._mode == "prompted" or route.spec.lenient,
@@ -120,7 +124,7 @@ class Exchange(Generic[T]):
             context=request.context,
             fail_fast=request.fail_fast,
             attempt=self._number,
-            continuation=request.continuation,
+            continuation=going_on,
             estimate=ledger.estimate,
         )
         self._watchdog = Watchdog(clock)

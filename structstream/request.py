@@ -68,7 +68,7 @@ class HTTPRequest:
     """A request as a provider encodes it, for this library's transport or a caller's own HTTP.
 
     Args:
-        method: ``POST`` for all dialects so far.
+        method: ``POST``; ``GET`` for what has no body.
         path: appended to the base URL, with a leading slash.
         headers: what the dialect demands beside the key; the key is the transport's business.
         body: the JSON body as plain data.

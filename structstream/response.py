@@ -209,6 +209,7 @@ class Outcome(Generic[T]):
         signature: the provider's seal on the thinking, to be sent back with it; empty where it gave none.
         refusal: the model's sentence; empty where it did not refuse.
         response_id: the provider's id of the answer; empty where it gave none.
+        sequence_number: the number of the last event that came; None where the provider numbers none.
         model: the model that answered, as the provider calls it; empty where it does not say.
         service_tier: in which the provider served the call; empty where it does not say.
         prose: text that came beside a tool call.
@@ -235,6 +236,7 @@ class Outcome(Generic[T]):
     signature: str = ""
     refusal: str = ""
     response_id: str = ""
+    sequence_number: int | None = None
     model: str = ""
     service_tier: str = ""
     prose: str = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .continuation import Continuation
+from .continuation import Continuation, TakeUp
 from .errors import InvalidOutputError, JSONLimitError, JSONSyntaxError
 from .jsonstream import JSONStream
 from .partial.builder import UNBOUNDED, Builder
@@ -73,7 +73,23 @@ def continued_request(
         found = _planned(opened, schema.plain, shape, refused, max_shown)
     if found is None and refused is not None:
         found = Continuation(prefix="", messages=_again(text, refused, max_shown))
+    if found is not None and refused is None:
+        found = replace(found, take_up=_lost_stream(request, outcome))
     return None if found is None else replace(request, continuation=found)
+
+
+def _lost_stream(request: StreamingStructuredRequest[T], outcome: Outcome[T]) -> TakeUp | None:
+    """The stream of the attempt, where the provider sends a lost one on: a background response, whose events count."""
+    number, text = outcome.sequence_number, outcome.raw_text
+    was_repaired = any(attempt.mode == "prompted" for attempt in outcome.attempts[-1:])
+    if request.extra.get("background") is not True or number is None or not outcome.response_id or was_repaired:
+        return None
+    if outcome.kind not in _LOST:
+        return None
+    return TakeUp(request.model, outcome.response_id, number, text)
+
+
+_LOST = frozenset({OutcomeKind.INCOMPLETE, OutcomeKind.TIMEOUT})
 
 
 def _planned(

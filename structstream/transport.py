@@ -173,21 +173,19 @@ class SDKTransport:
         refusal = _Refusal()
         token = _REFUSAL.set(refusal)
         try:
-            response = await self._client.post(
-                request.path,
-                cast_to=httpx2.Response,
-                body=request.body,
-                options={
-                    "headers": {**unsaid, **self._named(request.headers)},
-                    "timeout": timeout,
-                    "max_retries": 0,
-                    # HTTP clients drop ``Authorization`` on the way to another host, but no other header with a key.
-                    "follow_redirects": False,
-                    "security": {
-                        "bearer_auth": True
-                    },  # the project's key and never the admin's, as the SDK's own calls
-                },
-            )
+            options: Any = {  # Any: the SDK's own form, which it does not export
+                "headers": {**unsaid, **self._named(request.headers)},
+                "timeout": timeout,
+                "max_retries": 0,
+                # HTTP clients drop ``Authorization`` on the way to another host, but no other header with a key.
+                "follow_redirects": False,
+                "security": {"bearer_auth": True},  # the project's key and never the admin's, as the SDK's own calls
+            }
+            kind, client = httpx2.Response, self._client
+            if request.method == "GET":
+                response = await client.get(request.path, cast_to=kind, options=options)
+            else:
+                response = await client.post(request.path, cast_to=kind, body=request.body, options=options)
         except APIStatusError as error:
             refused = refusal.handed_over()
             if refused is not None:

@@ -29,6 +29,7 @@ __all__ = [
     "continued",
     "document_of",
     "gone_on",
+    "outcome_of",
     "speaking",
     "tried",
 ]
@@ -151,18 +152,18 @@ async def tried(
 ) -> Tried:
     """Make at most `most` attempts, the first with a fault, each going on where the one before stopped."""
     headers = {"x-simulate": fault} if fault else {}
-    done = Tried(await _outcome_of(service, replace(request, headers=headers)))
+    done = Tried(await outcome_of(service, replace(request, headers=headers)))
     while done.outcome.error is not None and len(done.plans) + 1 < most:
         going_on = continued_request(request, done.outcome)
         done.plans.append("restart" if going_on is None else "resume")
         if going_on is not None and going_on.continuation is not None:
             done.asked_again += asked_again(going_on.continuation)
         request = replace(request, continuation=None) if going_on is None else going_on
-        done.outcome = await _outcome_of(service, request)
+        done.outcome = await outcome_of(service, request)
     return done
 
 
-async def _outcome_of(service: StructuredLLMService, request: StreamingStructuredRequest[Any]) -> Outcome[Any]:
+async def outcome_of(service: StructuredLLMService, request: StreamingStructuredRequest[Any]) -> Outcome[Any]:
     last = None
     async with aclosing(service.route_structured_streaming(request)) as stream:
         async for step in stream:

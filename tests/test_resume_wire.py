@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from random import Random
 from typing import Annotated, Any, Literal
 
@@ -11,8 +12,9 @@ from pydantic import BaseModel, Field, TypeAdapter
 
 from structstream.request import StreamingStructuredRequest
 from structstream.response import OutcomeKind
+from structstream.resume import continued_request
 from structstream.testing import Script
-from tests.resuming import MODELS, speaking, tried
+from tests.resuming import MODELS, outcome_of, speaking, tried
 
 pytestmark = pytest.mark.anyio
 
@@ -89,3 +91,53 @@ async def test_cut_at_a_byte_it_ends_as_if_it_had_not_been(name: str, dialect: s
             plans |= set(done.plans)
         comes_whole = dialect == "google" and mode == "tool"
         assert "resume" in plans or comes_whole
+
+
+@pytest.mark.parametrize("mode", ["native", "tool"])
+async def test_a_background_response_is_sent_on_from_where_its_stream_was_lost(mode: str) -> None:
+    name = "a list"
+    request = replace(request_for("openai_responses", mode, name), extra={"background": True})
+    script = Script(delta_size=5, thinking="Let me see.")
+    async with speaking("openai_responses", document=CASES[name][1], script=script) as (service, provider):
+        await tried(service, request)
+        size = provider.requests[0].bytes_sent
+        methods = set()
+        for byte in range(0, size, max(1, size // 40)):
+            provider.requests.clear()
+            done = await tried(service, request, f"cut_at_byte({byte})")
+            assert done.outcome.result == value_of(name), (byte, done.outcome.error, done.outcome.raw_text)
+            assert done.outcome.raw_text == CASES[name][1]
+            assert len(done.plans) == 1
+            methods |= {(*done.plans, *(record.method for record in provider.requests[1:]))}
+        # Where only the end of the stream was lost, the answer is whole without it.
+        assert methods == {("restart", "POST"), ("resume", "GET"), ("resume",)}
+
+
+async def test_a_stream_that_is_lost_twice_and_then_for_good_is_gone_on_with_by_its_rest() -> None:
+    name = "an order"
+    request = replace(request_for("openai_responses", "tool", name), extra={"background": True})
+    async with speaking("openai_responses", document=CASES[name][1], script=Script(delta_size=5)) as (
+        service,
+        provider,
+    ):
+        lost = await outcome_of(service, replace(request, headers={"x-simulate": "cut_at_byte(5000)"}))
+        first = continued_request(request, lost)
+        assert first is not None
+        assert provider.requests[-1].method == "POST"
+        again = await outcome_of(service, replace(first, headers={"x-simulate": "cut_at_byte(900)"}))
+        assert provider.requests[-1].method == "GET"
+        assert (again.kind, again.response_id) == (OutcomeKind.INCOMPLETE, lost.response_id)
+        assert again.raw_text.startswith(lost.raw_text)
+        assert len(again.raw_text) > len(lost.raw_text)
+        second = continued_request(first, again)
+        assert second is not None
+        other = await outcome_of(service, replace(second, model="openai-responses/gpt-4.1"))
+        assert provider.requests[-1].method == "POST"  # another model cannot send it on
+        provider._stored.clear()
+        gone = await outcome_of(service, second)
+        assert gone.kind is OutcomeKind.PROVIDER_ERROR
+        third = continued_request(second, gone)
+        assert third is not None
+        last = await outcome_of(service, third)
+        assert [record.method for record in provider.requests[-2:]] == ["GET", "POST"]
+        assert other.result == last.result == value_of(name)

@@ -22,6 +22,7 @@ from tests.test_resume_wire import CASES, MODES, is_sayable, request_for, value_
 __all__ = ["main"]
 
 AT_ONCE = 32
+DELTA = 20  # characters: the bodies are the shorter for it
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,7 +55,7 @@ async def every_byte(name: str, dialect: str, mode: str, step: int) -> tuple[Cou
     request, value = request_for(dialect, mode, name), value_of(name)
     plans: Counter[str] = Counter()
     wrong: list[str] = []
-    async with speaking(dialect, document=CASES[name][1], script=Script(delta_size=5)) as (service, provider):
+    async with speaking(dialect, document=CASES[name][1], script=Script(delta_size=DELTA)) as (service, provider):
         await tried(service, request)
         bytes_ = iter(range(0, provider.requests[0].bytes_sent + 1, step))
         provider.requests.clear()

@@ -92,6 +92,11 @@ class Route:
         """
         return self.provider.encode(request, model=self.model, mode=self.mode(request))
 
+    def take_up(self, request: StreamingStructuredRequest[T]) -> HTTPRequest | None:
+        """Return the call that sends the lost stream of `request` on; None where there is none, or not from here."""
+        stream = None if request.continuation is None else request.continuation.take_up
+        return None if stream is None or stream.model != request.model else self.provider.take_up(request, stream)
+
 
 def route(model: str, providers: Mapping[str, ProviderSpec] = ROUTES, *, default: str | None = None) -> Route:
     """Return who answers for `model`.

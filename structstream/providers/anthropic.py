@@ -34,6 +34,7 @@ from .thinking import with_thinking
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from structstream.continuation import TakeUp
     from structstream.errors import ProviderError
     from structstream.events import FinishReason, ProviderEvent, ServerSentEvent
     from structstream.request import StreamingStructuredRequest
@@ -94,6 +95,13 @@ class Anthropic:
         """Return a fresh decoder for one streamed answer."""
         return AnthropicDecoder(self.spec.name)
 
+    def take_up(self, request: StreamingStructuredRequest[T], stream: TakeUp) -> None:
+        """Return None: no lost stream is sent on here; see `Provider.take_up`."""
+
+    def decoder_of_rest(self) -> AnthropicDecoder:
+        """Return a fresh decoder; see `Provider.decoder_of_rest`."""
+        return self.decoder()
+
     def whole(self, body: bytes) -> list[ProviderEvent]:
         """Return what an answer that was not streamed says; see `Provider.whole`."""
         return [*self.decoder().read(parse_object(body, self.spec.name)), StreamEnd()]
@@ -120,6 +128,8 @@ class AnthropicDecoder:
     Args:
         provider: the provider's name, for errors.
     """
+
+    sequence_number: int | None = None  # the events of this dialect have no numbers
 
     __slots__ = ("_bare", "_begun", "_blocks", "_calls", "_finished", "_halves", "_provider", "_started", "_usage")
 

@@ -19,6 +19,7 @@ from structstream.response import TokenLogprob
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from structstream.continuation import TakeUp
     from structstream.errors import ProviderError
     from structstream.events import ProviderEvent, ServerSentEvent
     from structstream.request import HTTPRequest, StreamingStructuredRequest
@@ -129,6 +130,11 @@ class ProviderSpec:
 class ProviderDecoder(Protocol):
     """The state of one answer while it is read; one decoder an answer."""
 
+    @property
+    def sequence_number(self) -> int | None:
+        """The number of the last event; None where the provider numbers none."""
+        ...
+
     def feed(self, event: ServerSentEvent) -> list[ProviderEvent]:
         """Return what `event` says, in order; nothing for events that the dialect does not know.
 
@@ -171,6 +177,19 @@ class Provider(Protocol):
 
     def decoder(self) -> ProviderDecoder:
         """Return a fresh decoder for one streamed answer."""
+        ...
+
+    def take_up(self, request: StreamingStructuredRequest[T], stream: TakeUp) -> HTTPRequest | None:
+        """Return the call that sends a lost stream on from where it stopped; None where the provider has none.
+
+        Args:
+            request: what the caller asks for.
+            stream: the one that was lost.
+        """
+        ...
+
+    def decoder_of_rest(self) -> ProviderDecoder:
+        """Return a fresh decoder for a stream that `take_up` sends on: it begins in the middle of the answer."""
         ...
 
     def whole(self, body: bytes) -> list[ProviderEvent]:

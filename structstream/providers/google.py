@@ -37,6 +37,7 @@ from .thinking import with_thinking
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from structstream.continuation import TakeUp
     from structstream.errors import ProviderError
     from structstream.events import FinishReason, ProviderEvent, ServerSentEvent
     from structstream.request import StreamingStructuredRequest
@@ -121,6 +122,13 @@ class Google:
         """Return a fresh decoder for one streamed answer."""
         return GoogleDecoder(self.spec.name)
 
+    def take_up(self, request: StreamingStructuredRequest[T], stream: TakeUp) -> None:
+        """Return None: no lost stream is sent on here; see `Provider.take_up`."""
+
+    def decoder_of_rest(self) -> GoogleDecoder:
+        """Return a fresh decoder; see `Provider.decoder_of_rest`."""
+        return self.decoder()
+
     def whole(self, body: bytes) -> list[ProviderEvent]:
         """Return what an answer that was not streamed says; see `Provider.whole`.
 
@@ -168,6 +176,8 @@ class GoogleDecoder:
     Args:
         provider: the provider's name, for errors.
     """
+
+    sequence_number: int | None = None  # the events of this dialect have no numbers
 
     __slots__ = ("_calls", "_counts", "_finished", "_metadata", "_provider", "_started", "_usage")
 

@@ -35,6 +35,7 @@ from .thinking import with_thinking
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from structstream.continuation import TakeUp
     from structstream.errors import ProviderError
     from structstream.events import FinishReason, ProviderEvent, ServerSentEvent
     from structstream.request import StreamingStructuredRequest
@@ -115,6 +116,13 @@ class OpenAIChat:
         """Return a fresh decoder for one streamed answer."""
         return OpenAIChatDecoder(self.spec.name)
 
+    def take_up(self, request: StreamingStructuredRequest[T], stream: TakeUp) -> None:
+        """Return None: no lost stream is sent on here; see `Provider.take_up`."""
+
+    def decoder_of_rest(self) -> OpenAIChatDecoder:
+        """Return a fresh decoder; see `Provider.decoder_of_rest`."""
+        return self.decoder()
+
     def whole(self, body: bytes) -> list[ProviderEvent]:
         """Return what an answer that was not streamed says; see `Provider.whole`."""
         answer = parse_object(body, self.spec.name)
@@ -178,6 +186,8 @@ class OpenAIChatDecoder:
     Args:
         provider: the provider's name, for errors.
     """
+
+    sequence_number: int | None = None  # the events of this dialect have no numbers
 
     __slots__ = ("_calls", "_counts", "_finished", "_halves", "_latest", "_provider", "_started", "_thinking")
 

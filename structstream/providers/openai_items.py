@@ -26,6 +26,16 @@ if TYPE_CHECKING:
 __all__ = ["OutputItem", "OutputItems"]
 
 
+class _All(set[tuple[str, int]]):
+    """Holds whatever it is asked for."""
+
+    def __contains__(self, part: object) -> bool:
+        return True
+
+    def __bool__(self) -> bool:
+        return True
+
+
 @dataclass(slots=True)
 class OutputItem:
     """What is known of one output item.
@@ -54,6 +64,7 @@ class OutputItems:
 
     Args:
         provider: the provider's name, for errors.
+        goes_on: of an item that is met without its beginning, whatever came before was told.
 
     Attributes:
         told: whether anything of any item was told.
@@ -62,6 +73,7 @@ class OutputItems:
     __slots__ = (
         "_answered",
         "_calls",
+        "_goes_on",
         "_halves",
         "_items",
         "_others",
@@ -72,11 +84,13 @@ class OutputItems:
         "told",
     )
 
-    def __init__(self, provider: str) -> None:
+    def __init__(self, provider: str, *, goes_on: bool = False) -> None:
         self._provider = provider
+        self._goes_on = goes_on
         self._items: dict[int | str, OutputItem] = {}
         self._calls = self._others = 0  # others: messages beside the answer
-        self._answered = self._spoken = self._refused = self.told = False
+        self._answered = self._spoken = self._refused = False
+        self.told = goes_on
         self._thinking = ""  # the form in which it thinks aloud: some send two of the same
         self._halves: SurrogateHalves | None = None
 
@@ -107,7 +121,18 @@ class OutputItems:
                 raise self._wrong("an output index", index)
         item = self._items.get(index)
         if item is None:
-            item = self._items[index] = OutputItem(index)
+            item = self._items[index] = OutputItem(index, told=_All() if self._goes_on else set())
+        return item
+
+    def begin(self, index: JSONValue, id_: JSONValue = None) -> OutputItem:
+        """Return the item as `at` does, one of which nothing was told if it is new.
+
+        Raises:
+            ProtocolError: as `at`.
+        """
+        item = self.at(index, id_)
+        if isinstance(item.told, _All):
+            item.told = set()
         return item
 
     def choice_of(self, item: OutputItem) -> int:

@@ -16,6 +16,7 @@ Three rules, where the documentation leaves room:
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, TypeVar
+from urllib.parse import quote
 
 from structstream.errors import ConfigurationError, ProtocolError
 from structstream.events import (
@@ -39,6 +40,7 @@ from .thinking import with_thinking
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from structstream.continuation import TakeUp
     from structstream.errors import ProviderError
     from structstream.events import FinishReason, ProviderEvent, ServerSentEvent
     from structstream.request import Message, StreamingStructuredRequest
@@ -110,6 +112,17 @@ class OpenAIResponses:
     def decoder(self) -> OpenAIResponsesDecoder:
         """Return a fresh decoder for one streamed answer."""
         return OpenAIResponsesDecoder(self.spec.name)
+
+    def take_up(self, request: StreamingStructuredRequest[T], stream: TakeUp) -> HTTPRequest:
+        """Return the GET that sends on a background response (API reference: "Get a model response")."""
+        headers = {"accept": "text/event-stream", **dict(self.spec.headers)}
+        headers.update({name.lower(): value for name, value in request.headers.items()})
+        path = f"/responses/{quote(stream.response_id, safe='')}?stream=true&starting_after={stream.after}"
+        return HTTPRequest("GET", path, headers, {})
+
+    def decoder_of_rest(self) -> OpenAIResponsesDecoder:
+        """Return a fresh decoder for a stream that goes on; see `Provider.decoder_of_rest`."""
+        return OpenAIResponsesDecoder(self.spec.name, goes_on=True)
 
     def whole(self, body: bytes) -> list[ProviderEvent]:
         """Return what an answer that was not streamed says; see `Provider.whole`."""
@@ -210,6 +223,8 @@ class OpenAIResponsesDecoder:
 
     Args:
         provider: the provider's name, for errors.
+        goes_on: the stream begins in the middle of the answer: of an item whose beginning it does not have, only what
+            is new is told.
 
     Attributes:
         sequence_number: that of the last event, from which a lost stream of a background response can be taken up
@@ -218,9 +233,9 @@ class OpenAIResponsesDecoder:
 
     __slots__ = ("_ended", "_failed", "_id", "_items", "_provider", "_started", "_tier", "sequence_number")
 
-    def __init__(self, provider: str) -> None:
+    def __init__(self, provider: str, *, goes_on: bool = False) -> None:
         self._provider = provider
-        self._items = OutputItems(provider)
+        self._items = OutputItems(provider, goes_on=goes_on)
         self._id: JSONValue = None
         self._tier = ""
         self._started = self._failed = self._ended = False
@@ -380,7 +395,7 @@ class OpenAIResponsesDecoder:
 
     def _item_added(self, event: _Event, out: list[ProviderEvent]) -> None:
         item = self._object(event, "item")
-        self._items.open(self._items.at(event.get("output_index"), item.get("id")), item, out)
+        self._items.open(self._items.begin(event.get("output_index"), item.get("id")), item, out)
 
     def _item_done(self, event: _Event, out: list[ProviderEvent]) -> None:
         item = self._object(event, "item")

@@ -33,6 +33,8 @@ __all__ = ["SimulatedProvider", "WaitTimeoutError"]
 
 _JSON = "application/json"
 _STREAM = "text/event-stream; charset=utf-8"
+_RESPONSE = re.compile(r"(?:/v1)?/responses/([^/]+)").fullmatch
+_NUMBER = re.compile(rb'"sequence_number": (\d+)').search
 _MODELS = ("gpt-4o", "gpt-4o-mini", "gpt-4.1", "gpt-5", "simulated")
 
 
@@ -46,7 +48,8 @@ class SimulatedProvider:
     It listens on loopback while its ``async with`` block runs. It makes seeded, plausible data for the JSON schema that
     a request carries (response format, forced tool, or the first schema in the messages), or says what it is told to;
     paced, or as fast as the client reads. It speaks every dialect of `dialects.DIALECTS`, streamed and whole, on the
-    paths of the real providers, and ``GET /v1/models``; clients of Anthropic and Google want the base URL without its
+    paths of the real providers, and ``GET /v1/models``, and sends a background response
+    of ``/v1/responses`` on with ``starting_after``; clients of Anthropic and Google want the base URL without its
     ``/v1``. A request's own fault may stand in its header ``x-simulate: cut_at_byte(100)``.
 
     Args:
@@ -106,6 +109,7 @@ class SimulatedProvider:
         self._server: asyncio.Server | None = None
         self._open: dict[Connection, list[RecordedRequest]] = {}  # what came over it
         self._asked = 0
+        self._stored: dict[str, Sequence[bytes]] = {}  # the events of background responses, by their ids
         self._waiting: list[tuple[Callable[[SimulatedProvider], bool], asyncio.Future[None]]] = []
 
     @classmethod
@@ -309,6 +313,9 @@ class SimulatedProvider:
             return _error(dialect_for(question.path), 401, "Incorrect API key provided.", code="invalid_api_key")
         if question.method == "GET" and question.path.removeprefix("/v1").startswith("/models"):
             return self._models(question.path.removeprefix("/v1").removeprefix("/models").strip("/"))
+        if question.method == "GET" and (stored := _RESPONSE(question.path)):
+            record.fault = parse_fault(question.headers["x-simulate"]) if "x-simulate" in question.headers else None
+            return self._sent_on(stored[1], question.query)
         dialect = dialect_for(question.path)
         if dialect is None:
             return _error(None, 404, f"Invalid URL ({question.method} {question.path})")
@@ -353,6 +360,8 @@ class SimulatedProvider:
         if not question.stream:
             return reply(200, _JSON, dialect.whole(question, said))
         sent: Sequence[bytes] = dialect.stream(question, said)
+        if dialect.name == "openai_responses" and record.body.get("background") is True:
+            self._stored[response_id] = sent
         if fault is not None and fault.sent is not None:
             sent = fault.sent(sent)
         kind, sent = (_JSON, as_array(sent)) if question.array else (_STREAM, sent)
@@ -362,6 +371,16 @@ class SimulatedProvider:
         if self.document is None:
             return document_for(question, self.script, seed)
         return rest_of_document(question, self.document if isinstance(self.document, str) else self.document(question))
+
+    def _sent_on(self, response_id: str, query: str) -> Reply:
+        """The events of a background response after a given one, or from the first on."""
+        events = self._stored.get(response_id)
+        if events is None:
+            return _error(None, 404, f"Response with id '{response_id}' not found.")
+        after = re.search(r"(?:^|&)starting_after=(\d+)(?:&|$)", query)
+        last = -1 if after is None else int(after[1])
+        rest = [event for event in events if (found := _NUMBER(event)) is not None and int(found[1]) > last]
+        return Reply(200, (("content-type", _STREAM), ("cache-control", "no-cache")), rest, streamed=True)
 
     def _models(self, wanted: str) -> Reply:
         rows = [

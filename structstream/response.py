@@ -22,6 +22,8 @@ from .errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from .metrics import StreamingMetrics
+
 __all__ = [
     "Attempt",
     "AttemptPlan",
@@ -213,6 +215,7 @@ class Outcome(Generic[T]):
         other_choices: the texts of the alternatives, by their number, where several were asked for.
         timings: when things happened; all None where the caller drove the decoder.
         headers: the answer's rate-limit headers and request id, by their lower-case names.
+        metrics: figures of the stream; None where the service takes none.
     """
 
     kind: OutcomeKind
@@ -238,6 +241,7 @@ class Outcome(Generic[T]):
     other_choices: Mapping[int, str] = field(default_factory=dict)
     timings: Timings = Timings()
     headers: Mapping[str, str] = field(default_factory=dict)
+    metrics: StreamingMetrics | None = None
 
     def unwrap(self) -> T:
         """Return the validated object, or raise the stream's error."""

@@ -49,7 +49,18 @@ class Floor:
     never: frozenset[str] = _EFFECTS
 
 
-_WORDS = ("errors", "request", "continuation", "response", "events", "facts", "policies", "progress", "markers")
+_WORDS = (
+    "errors",
+    "request",
+    "continuation",
+    "response",
+    "events",
+    "facts",
+    "policies",
+    "progress",
+    "markers",
+    "metrics",
+)
 _JSON_WORDS = ("jsongrammar", "jsonsink", "jsonstream", "jsonarray")
 _CORE = ("text", *_JSON_WORDS, "sse", "repair", "repair.*", "partial", "partial.*", "residual", "residual.*")
 # What dialects have in common; `arguments` writes the JSON text of a tool call that comes as values with their paths.

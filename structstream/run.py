@@ -103,7 +103,7 @@ class Run(Generic[T]):
         request, ledger, clock = self._request, self.ledger, self._clock
         name = getattr(request.response_model, "__name__", repr(request.response_model))
         self._meter = meter
-        heard = observers if meter is None else (*observers, meter)
+        heard: Sequence[Observer] = observers if meter is None else (*observers, meter)
         self._tell = telling(StreamInfo(next(_numbers), request.model, name, request), heard)
         around = Surroundings(
             tally=self._tally,

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         UnexpectedResponseError,
     )
     from .jsonsink import JSONLimits
+    from .metrics import StreamingMetrics
     from .parse import parse_stream
     from .partial import ListView, MappingView, Partial
     from .policies import (
@@ -118,6 +119,7 @@ _HOMES = {
         "UnexpectedResponseError",
     ),
     "jsonsink": ("JSONLimits",),
+    "metrics": ("StreamingMetrics",),
     "parse": ("parse_stream",),
     "partial": ("ListView", "MappingView", "Partial"),
     "policies": (
@@ -214,6 +216,7 @@ __all__ = [
     "StreamDecoder",
     "StreamFailedError",
     "StreamTimeoutError",
+    "StreamingMetrics",
     "StreamingResponse",
     "StreamingStructuredRequest",
     "StructStreamError",

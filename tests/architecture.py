@@ -132,8 +132,8 @@ FLOORS: Sequence[Floor] = (
     Floor(
         "leaves",
         ("cli", "cli.*"),
-        ("", "testing", "testing.cassettes", "cli", "cli.*"),
-        _MODELS | {"rich"},
+        ("", "instrumentation.*", "testing", "testing.cassettes", "cli", "cli.*"),
+        _MODELS | {"rich", "prometheus_client"},
         frozenset(),
     ),
     # It gives tests a service; nothing else of the testing tools knows that there is one.

@@ -49,7 +49,6 @@ MEASURED = [
 
 
 def test_what_the_service_measured_is_said_in_words() -> None:
-    gaps = {"gap_p50": 0.01, "gap_p95": 0.02, "gap_p99": 0.03, "gap_max": 0.04}
     metrics = StreamingMetrics(
         time_to_first_token=0.2,
         tokens_per_second=50.0,
@@ -57,7 +56,10 @@ def test_what_the_service_measured_is_said_in_words() -> None:
         attempts=2,
         wasted_tokens=7,
         cost=0.00041,
-        **gaps,
+        gap_p50=0.01,
+        gap_p95=0.02,
+        gap_p99=0.03,
+        gap_max=0.04,
     )
     assert Figures().performance(metrics) == MEASURED
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from structstream import Outcome, StreamingStructuredRequest, StructuredLLMService
 
@@ -74,7 +75,10 @@ async def _stream(arguments: argparse.Namespace) -> int:
     print(f"asking {request.model} for a {shape}: {request.prompt}\n", flush=True)
     loading = _load()
     monitored = arguments.monitor_performance or arguments.metrics_port is not None
-    with monitoring(arguments.metrics_port) if monitored else nullcontext({}) as settings:
+    watched: AbstractContextManager[dict[str, Any]] = (
+        monitoring(arguments.metrics_port) if monitored else nullcontext({})
+    )
+    with watched as settings:
         async with StructuredLLMService(**settings) as service:
             return await _shown(service, request, loading, monitored=monitored)
 

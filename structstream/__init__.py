@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from .history import AnswerHistory
     from .jsonsink import JSONLimits
     from .markers import HoldParent, ShowWhenComplete, Stated, WithState
+    from .metrics import StreamingMetrics
     from .parse import parse_stream
     from .partial import ListView, MappingView, Partial
     from .policies import (
@@ -124,6 +125,7 @@ _HOMES = {
     "history": ("AnswerHistory",),
     "jsonsink": ("JSONLimits",),
     "markers": ("HoldParent", "ShowWhenComplete", "Stated", "WithState"),
+    "metrics": ("StreamingMetrics",),
     "parse": ("parse_stream",),
     "partial": ("ListView", "MappingView", "Partial"),
     "policies": (
@@ -228,6 +230,7 @@ __all__ = [
     "StreamDecoder",
     "StreamFailedError",
     "StreamTimeoutError",
+    "StreamingMetrics",
     "StreamingResponse",
     "StreamingStructuredRequest",
     "StructStreamError",

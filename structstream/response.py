@@ -22,6 +22,8 @@ from .errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from .metrics import StreamingMetrics
+
 __all__ = [
     "Attempt",
     "AttemptPlan",
@@ -223,6 +225,7 @@ class Outcome(Generic[T]):
         headers: the answer's rate-limit headers and request id, by their lower-case names.
         confidence: a function of a path, such as ``items[2].price``: the geometric mean of the probabilities of the
             tokens that spell the value there, 0 to 1; None where no value closed, or no tokens were sent.
+        metrics: figures of the stream; None where the service takes none.
     """
 
     kind: OutcomeKind
@@ -249,6 +252,7 @@ class Outcome(Generic[T]):
     timings: Timings = Timings()
     headers: Mapping[str, str] = field(default_factory=dict)
     confidence: Callable[[str], float | None] = field(default=_unknown, repr=False, compare=False)
+    metrics: StreamingMetrics | None = None
 
     def unwrap(self) -> T:
         """Return the validated object, or raise the stream's error."""

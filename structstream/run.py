@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import itertools
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from .errors import ConfigurationError, InvalidOutputError
+from .errors import ConfigurationError, InvalidOutputError, StructStreamError
 from .exchange import Exchange
 from .facts import Stepped, StreamBegan, StreamEnded, StreamInfo
 from .instrumentation import telling
+from .instrumentation.metrics import Meter
 from .layers import Surroundings, assembled
 from .ledger import Ledger
 from .parse import parse_stream
 from .providers import wrap_key
 from .resilience import Endpoint, ended
 from .resilience.tally import Tally
-from .response import kind_of
+from .response import Outcome, OutcomeKind, kind_of
 from .resume import continued_request
 
 if TYPE_CHECKING:
@@ -27,11 +29,13 @@ if TYPE_CHECKING:
     from .facts import Fact, Observer
     from .jsonsink import JSONLimits
     from .layers import Shared
+    from .metrics import Prices
     from .policies import Policies
     from .providers import Route
     from .request import StreamingStructuredRequest
     from .resilience import Steps
-    from .response import Outcome, StreamingResponse
+    from .resilience.bounds import CostOf
+    from .response import StreamingResponse
 
 __all__ = ["Run"]
 
@@ -69,12 +73,19 @@ class Run(Generic[T]):
         self._clock = clock
         self._limits = limits
         self._max_event_bytes = max_event_bytes
+        self._meter: Meter | None = None
         self.ledger: Ledger[T] = Ledger(clock, request.timeouts.total)
         self._tally = Tally()
         plan(request.model)[0].encode(request)  # what cannot be said is refused before anything is sent
 
     def steps(
-        self, policies: Policies, shared: Shared, observers: Sequence[Observer]
+        self,
+        policies: Policies,
+        shared: Shared,
+        observers: Sequence[Observer],
+        *,
+        meter: Meter | None = None,
+        prices: Prices | None = None,
     ) -> AsyncGenerator[StreamingResponse[T], None]:
         """Return the steps of the stream; nothing happens before the first is asked for.
 
@@ -82,13 +93,17 @@ class Run(Generic[T]):
             policies: the settings that hold for it.
             shared: the state of the service.
             observers: hear what happens.
+            meter: makes `Outcome.metrics`; None for none.
+            prices: what tokens cost; None where nobody knows.
 
         Raises:
             ConfigurationError: the cache's file cannot be used.
         """
         request, ledger, clock = self._request, self.ledger, self._clock
         name = getattr(request.response_model, "__name__", repr(request.response_model))
-        ledger.tell = telling(StreamInfo(next(_numbers), request.model, name, request), observers)
+        self._meter = meter
+        heard: Sequence[Observer] = observers if meter is None else (*observers, meter)
+        ledger.tell = telling(StreamInfo(next(_numbers), request.model, name, request), heard)
         around = Surroundings(
             tally=self._tally,
             endpoint_of=self._endpoint,
@@ -100,6 +115,7 @@ class Run(Generic[T]):
             replay=_replay,
             path_of=_path_of,
             remaining=lambda: ledger.total_at - clock.now(),
+            cost_of=None if prices is None else self._priced(prices),
         )
         return self._observed(assembled(self._call, request, policies, shared, around)(request))
 
@@ -123,6 +139,18 @@ class Run(Generic[T]):
         found = self._plan(request.model)[0]
         return Endpoint(found.spec.name, found.model)
 
+    def _priced(self, prices: Prices) -> CostOf:
+        return lambda request, usage: prices(*self._endpoint(request), usage)
+
+    def _measured(self, outcome: Outcome[T], at: float) -> Outcome[T]:
+        """Return `outcome` with its figures, where they are taken."""
+        if self._meter is None:
+            return outcome
+        found = replace(outcome, metrics=self._meter.measured(outcome, at, self.ledger.tell))
+        if found.error is not None:
+            found.error.outcome = found
+        return found
+
     async def _observed(self, steps: Steps) -> AsyncGenerator[StreamingResponse[T], None]:
         """Yield the steps; tell of them where somebody listens, and write down how it ended, also where it was left."""
         ledger, tell, now = self.ledger, self.ledger.tell, self._clock.now
@@ -133,16 +161,23 @@ class Run(Generic[T]):
         try:
             async with aclosing(steps):
                 async for step in steps:
-                    if step.outcome is not None:
-                        ledger.outcome, left = step.outcome, False
                     if tell is not None:
                         tell(Stepped(step, now()))
+                    if step.outcome is not None:
+                        step.outcome = ledger.outcome = self._measured(step.outcome, now())
+                        left = False
                     yield step
         finally:
             if left and ledger.outcome is not None:
-                ledger.outcome = self._tally.total(ledger.outcome)
-            if tell is not None and ledger.outcome is not None:
-                tell(StreamEnded(ledger.outcome, now() - began))
+                ledger.outcome = self._measured(self._tally.total(ledger.outcome), now())
+            if tell is not None:
+                tell(StreamEnded(ledger.outcome or _broken(), now() - began))
+
+
+def _broken() -> Outcome[Any]:
+    """What observers hear of a stream that a foreign exception ended: whoever counts open streams counts it closed."""
+    error = StructStreamError("the stream was broken by an error that is none of this library's")
+    return Outcome(OutcomeKind.PROVIDER_ERROR, error=error)
 
 
 def _to_nobody(fact: Fact) -> None:

@@ -18,6 +18,7 @@ from .clock import SystemClock, epoch
 from .errors import ConfigurationError
 from .history import AnswerHistory
 from .httpclient import check_http2
+from .instrumentation.metrics import Meter
 from .jsonsink import JSONLimits
 from .layers import Shared
 from .many import stream_many
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from .exchange import Connect
     from .facts import Observer
     from .many import Order
+    from .metrics import Prices, QualityScore
     from .request import Mode
     from .response import StreamingResponse
 
@@ -68,6 +70,11 @@ class StructuredLLMService:
             none.
         policies: what is done when things go wrong; None for the defaults. A request may bring its own.
         observers: hear every fact of every stream; see `structstream.facts`.
+        metrics: whether each outcome has the figures of its stream in `Outcome.metrics`.
+        prices: what tokens cost, such as `structstream.instrumentation.cost.cost_of`; None for no prices.
+            `OutputBounds.max_cost` needs them.
+        quality: the caller's own scores of a finished stream, by name; each is called with the outcome, must be quick,
+            and stands in `Outcome.metrics`, which they switch on. None for none.
         clock: what measures time; None for the machine's.
         http2: speak HTTP/2 over the connections that are built here, with servers that do; several streams then share
             one connection, and each costs more to read. False and None: HTTP/1.1. A client that is given brings its
@@ -96,6 +103,9 @@ class StructuredLLMService:
         max_event_bytes: int | None = None,
         policies: Policies | None = None,
         observers: Sequence[Observer] = (),
+        metrics: bool = False,
+        prices: Prices | None = None,
+        quality: Mapping[str, QualityScore] | None = None,
         wrap_transport: Callable[[Transport], Transport] | None = None,
         clock: Clock | None = None,
         http2: bool | None = None,
@@ -105,6 +115,7 @@ class StructuredLLMService:
         _check_keys(api_keys)
         _check_bounds(limits, max_event_bytes)
         _check_policies(policies, observers)
+        _check_figures(metrics, prices, quality)
         if not callable(wrap_transport or _as_it_is):
             raise ConfigurationError(f"wrap_transport must be callable or None, not {type(wrap_transport).__name__}")
         self._http2 = check_http2(http2)
@@ -121,6 +132,8 @@ class StructuredLLMService:
         self._wrap = wrap_transport or _as_it_is
         self._policies = policies or Policies()
         self._observers = (*observers, *(() if taken is None else (taken.observer,)))
+        self._measuring = (lambda: Meter(prices, quality)) if metrics or quality else _unmeasured
+        self._prices = prices
         self._shared = Shared(today=epoch)
         self._history = AnswerHistory() if history is None else history
         self._pool = TransportPool()
@@ -142,7 +155,8 @@ class StructuredLLMService:
         run = Run(request, self._plan, self._clock, limits=self._limits, max_event_bytes=self._max_event_bytes)
         typical = self._history.of(request.model, request.response_model)
         run.ledger.estimate = Estimate(expected_tokens=request.expected_tokens, typical=typical)
-        responses = run.steps(request.policies or self._policies, self._shared, self._observers)
+        policies = request.policies or self._policies
+        responses = run.steps(policies, self._shared, self._observers, meter=self._measuring(), prices=self._prices)
         if request.streaming_interval is not None:
             responses = spaced(responses, request.streaming_interval, self._clock)
         if request.progress_callback is not None:
@@ -305,6 +319,10 @@ def _as_it_is(transport: Transport) -> Transport:
     return transport
 
 
+def _unmeasured() -> None:
+    return None
+
+
 def _always(transport: Transport) -> Connect:
     async def connect() -> Transport:
         return transport
@@ -357,3 +375,12 @@ def _check_policies(policies: object, observers: object) -> None:
         raise ConfigurationError(f"policies must be a Policies(...) or None, not {type(policies).__name__}")
     if not isinstance(observers, Sequence) or not all(callable(observer) for observer in observers):
         raise ConfigurationError("observers must be a list of callables that take a StreamInfo and a fact")
+
+
+def _check_figures(metrics: object, prices: object, quality: object) -> None:
+    if not isinstance(metrics, bool):
+        raise ConfigurationError(f"metrics must be True or False, not {type(metrics).__name__}")
+    if not (prices is None or callable(prices)):
+        raise ConfigurationError("prices must be a callable of provider, model and Usage, or None")
+    if quality is not None and not (isinstance(quality, Mapping) and all(map(callable, quality.values()))):
+        raise ConfigurationError("quality must be a mapping of names to callables that take an Outcome, or None")

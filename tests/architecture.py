@@ -51,7 +51,7 @@ class Floor:
 
 _WORDS = (
     *("errors", "continuation", "request", "response", "events", "facts", "policies", "progress", "patterns"),
-    *("markers",),
+    *("markers", "metrics"),
 )
 _JSON_WORDS = ("jsongrammar", "jsonsink", "jsonstream", "jsonarray")
 _CORE = ("text", *_JSON_WORDS, "sse", "repair", "repair.*", "partial", "partial.*", "residual", "residual.*")
@@ -130,8 +130,8 @@ FLOORS: Sequence[Floor] = (
     Floor(
         "leaves",
         ("cli", "cli.*"),
-        ("", "testing", "testing.cassettes", "cli", "cli.*"),
-        _MODELS | {"rich"},
+        ("", "instrumentation.*", "testing", "testing.cassettes", "cli", "cli.*"),
+        _MODELS | {"rich", "prometheus_client"},
         frozenset(),
     ),
     # It gives tests a service; nothing else of the testing tools knows that there is one.

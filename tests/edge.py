@@ -14,7 +14,7 @@ from structstream.service import StructuredLLMService
 from structstream.testing import SimulatedProvider
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from structstream.clock import Clock
     from structstream.response import StreamingResponse
@@ -72,6 +72,7 @@ async def serving(
     policies: Policies = BARE,
     make_client: Callable[[str], AsyncOpenAI] = aiohttp_client,
     clock: Clock | None = None,
+    settings: Mapping[str, Any] | None = None,  # Any: whatever a service takes
     **provider: Any,  # Any: whatever a SimulatedProvider takes
 ) -> AsyncIterator[tuple[StructuredLLMService, SimulatedProvider]]:
     """Run a simulated provider that answers with `PROFILE`, and a service that speaks to it through a given client."""
@@ -79,7 +80,7 @@ async def serving(
     async with (
         SimulatedProvider(**provider) as simulated,
         make_client(simulated.base_url) as client,
-        StructuredLLMService(client, clock=clock, policies=policies) as service,
+        StructuredLLMService(client, clock=clock, policies=policies, **(settings or {})) as service,
     ):
         yield service, simulated
 

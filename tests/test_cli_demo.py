@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import sys
 from collections.abc import Iterator
+from urllib.request import urlopen
 
 import pytest
 from pydantic import BaseModel
@@ -29,6 +31,13 @@ Numbers = list[int]
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(BASE_URL, raising=False)
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
 
 
 @pytest.fixture
@@ -109,7 +118,26 @@ def test_performance_is_printed_as_measured(capsys: pytest.CaptureFixture[str]) 
     assert main(["demo", "--speed", "0", "--monitor-performance"]) == 0
     out = capsys.readouterr().out
     assert re.search(r"^gaps between steps +p50 \d+\.\d ms, p95 ", out, re.MULTILINE)
+    assert re.search(r"^rate +\d+ tokens a second, \d+ characters a second$", out, re.MULTILINE)
+    assert re.search(r"^attempts +1$", out, re.MULTILINE)
     assert re.search(r"^CPU per step +p50 \d+ µs, p95 ", out, re.MULTILINE)
+
+
+def test_the_metrics_are_served_meanwhile(
+    free_port: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[str] = []
+    printed = demo._print_rows
+
+    def asked(rows: list[tuple[str, str]]) -> None:
+        with urlopen(f"http://127.0.0.1:{free_port}/metrics", timeout=10) as answer:  # the service still runs
+            seen.append(answer.read().decode())
+        printed(rows)
+
+    monkeypatch.setattr(demo, "_print_rows", asked)
+    assert main(["demo", "--speed", "0", "--metrics-port", str(free_port)]) == 0
+    assert f"http://127.0.0.1:{free_port}/metrics" in capsys.readouterr().out
+    assert 'structured_llm_streaming_requests_total{model="simulated/gpt-4o",outcome="complete"} 1.0' in seen[0]
 
 
 def test_guardrails_say_that_they_are_not_there(capsys: pytest.CaptureFixture[str]) -> None:

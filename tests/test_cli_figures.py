@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from structstream import Outcome, OutcomeKind, StreamingResponse, Usage
+from structstream import Outcome, OutcomeKind, StreamingMetrics, StreamingResponse, Usage
 from structstream.cli.figures import Figures, percentile
 from structstream.errors import TruncatedError
 from structstream.response import Timings
@@ -36,9 +36,32 @@ def test_a_complete_stream() -> None:
     assert rows["total time"] == "2.50 s"
     assert "why" not in rows
     assert figures.first_partial is not None
-    assert len(figures.gaps) == 2
-    measured = dict(figures.performance())
-    assert measured["gaps between steps"].startswith("p50 ")
+    assert [name for name, _ in figures.performance(None)] == ["CPU per step", "CPU per delta"]
+
+
+MEASURED = [
+    ("time to first token", "200 ms"),
+    ("rate", "50 tokens a second, 210 characters a second"),
+    ("gaps between steps", "p50 10.0 ms, p95 20.0 ms, p99 30.0 ms, max 40.0 ms"),
+    ("attempts", "2, 7 tokens thrown away"),
+    ("cost", "0.000410 US dollars"),
+]
+
+
+def test_what_the_service_measured_is_said_in_words() -> None:
+    metrics = StreamingMetrics(
+        time_to_first_token=0.2,
+        tokens_per_second=50.0,
+        characters_per_second=210.0,
+        attempts=2,
+        wasted_tokens=7,
+        cost=0.00041,
+        gap_p50=0.01,
+        gap_p95=0.02,
+        gap_p99=0.03,
+        gap_max=0.04,
+    )
+    assert Figures().performance(metrics) == MEASURED
 
 
 def test_a_failed_stream_says_why_and_what_was_saved() -> None:
@@ -53,7 +76,8 @@ def test_a_failed_stream_says_why_and_what_was_saved() -> None:
 
 @pytest.mark.parametrize("usage", [None, Usage(1, 0)])
 def test_without_steps_nothing_is_made_up(usage: Usage | None) -> None:
-    assert Figures().performance() == []
+    assert Figures().performance(None) == []
+    assert Figures().performance(StreamingMetrics()) == [("attempts", "0")]
     rows = dict(Figures().lines(Outcome(OutcomeKind.COMPLETE, result=None, usage=usage)))
     assert "total time" not in rows
     assert ("tokens" in rows) is (usage is not None)

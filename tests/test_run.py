@@ -23,8 +23,8 @@ from structstream.response import OutcomeKind
 from structstream.run import Run
 from structstream.service import StructuredLLMService
 from structstream.testing import SimulatedProvider, cut_at_byte, length, status
-from structstream.transport import SDKTransport
-from tests.edge import PROFILE, Profile, aiohttp_client, request_for
+from structstream.transport import SDKTransport, Transport
+from tests.edge import PROFILE, Profile, aiohttp_client, request_for, serving, steps_of
 
 if TYPE_CHECKING:
     from structstream.facts import StreamInfo
@@ -143,3 +143,27 @@ def test_a_request_that_cannot_be_said_is_refused_at_once() -> None:
     request = request_for(model="openai-responses/gpt-4o", stop="x")
     with pytest.raises(ConfigurationError, match="stop"):
         Run(request, plan, None)  # type: ignore[arg-type]  # no clock is looked at
+
+
+async def test_a_stream_that_never_came_to_an_answer_ends_too() -> None:
+    ear = Listener()
+    async with serving(settings={"observers": [ear]}, faults=[status(400)]) as (service, _):
+        await steps_of(service, request_for())
+    assert [type(fact) for fact in ear.facts] == [StreamBegan, AttemptBegan, AttemptEnded, Stepped, StreamEnded]
+
+
+async def test_what_breaks_outside_of_this_library_ends_the_stream_for_observers() -> None:
+    def broken(transport: Transport) -> Transport:
+        class Broken:
+            async def stream(self, request: object) -> object:
+                raise ZeroDivisionError
+
+        return Broken()  # type: ignore[return-value]  # broken on purpose
+
+    ear = Listener()
+    async with serving(settings={"observers": [ear], "wrap_transport": broken}) as (service, _):
+        with pytest.raises(Exception):  # noqa: B017, PT011  # whatever a caller's own transport raises
+            await steps_of(service, request_for())
+    ended = ear.facts[-1]
+    assert isinstance(ended, StreamEnded)
+    assert ended.outcome.kind == "provider_error"

@@ -11,11 +11,13 @@ import importlib
 import json
 import sys
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from structstream import Outcome, StreamingStructuredRequest, StructuredLLMService
 
@@ -43,7 +45,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=11, help="decides the simulated data (default: %(default)s)")
     add("--speed", type=float, default=_SPEED, help="simulated tokens a second; 0 for flat out (default: %(default)s)")
     add("--simulate-failures", action="store_true", help="show what each of several failures ends in")
-    add("--monitor-performance", action="store_true", help="print gaps between steps and CPU time per step")
+    add("--monitor-performance", action="store_true", help="print rates, gaps, attempts, cost and CPU time")
+    add("--metrics-port", type=int, metavar="N", help="monitor, and serve /metrics on this port of loopback meanwhile")
     add("--enable-guardrails", action="store_true", help="say what guardrails will do")
 
 
@@ -64,14 +67,20 @@ def run(arguments: argparse.Namespace) -> int:
 async def _stream(arguments: argparse.Namespace) -> int:
     from structstream import StructuredLLMService
 
+    from .monitor import monitoring
     from .schemas import make_request
 
     request = make_request(arguments)
     shape = getattr(request.response_model, "__name__", str(request.response_model))
     print(f"asking {request.model} for a {shape}: {request.prompt}\n", flush=True)
     loading = _load()
-    async with StructuredLLMService() as service:
-        return await _shown(service, request, loading, monitored=arguments.monitor_performance)
+    monitored = arguments.monitor_performance or arguments.metrics_port is not None
+    watched: AbstractContextManager[dict[str, Any]] = (
+        monitoring(arguments.metrics_port) if monitored else nullcontext({})
+    )
+    with watched as settings:
+        async with StructuredLLMService(**settings) as service:
+            return await _shown(service, request, loading, monitored=monitored)
 
 
 def _load() -> float:
@@ -116,7 +125,7 @@ async def _shown(
     if outcome.error is None:
         print(json.dumps(plain(outcome.result), ensure_ascii=False, indent=2))
     rows = [*figures.lines(outcome), ("loading the SDK before", f"{loading:.2f} s")]
-    _print_rows([*rows, *(figures.performance() if monitored else [])])
+    _print_rows([*rows, *(figures.performance(outcome.metrics) if monitored else [])])
     return 0 if outcome.error is None else 1
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from structstream import Outcome, StreamingResponse
+    from structstream import Outcome, StreamingMetrics, StreamingResponse
 
 __all__ = ["Figures", "percentile"]
 
@@ -36,10 +36,8 @@ class Figures:
     steps: int = 0
     deltas: int = 0
     first_partial: float | None = None
-    gaps: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
     _began: float = field(default_factory=time.perf_counter)
-    _last: float | None = None
     _asked: float = 0.0
 
     def ask(self) -> None:
@@ -50,9 +48,6 @@ class Figures:
         """Note that a step has come."""
         self.cpu.append(time.thread_time() - self._asked)
         now = time.perf_counter()
-        if self._last is not None:
-            self.gaps.append(now - self._last)
-        self._last = now
         self.steps += 1
         self.deltas += len(response.raw_chunks)
         if self.first_partial is None and response.partial_result is not None:
@@ -75,12 +70,13 @@ class Figures:
             rows.append(("saved", f"{len(outcome.completed)} closed values, {len(outcome.raw_text)} characters"))
         return rows
 
-    def performance(self) -> list[tuple[str, str]]:
-        """Return the gaps between steps and the CPU time per step, as measured."""
-        rows = []
-        if self.gaps:
-            shown = ", ".join(f"{name} {percentile(self.gaps, at) * 1e3:.1f} ms" for name, at in _PERCENTILES)
-            rows.append(("gaps between steps", shown))
+    def performance(self, metrics: StreamingMetrics | None) -> list[tuple[str, str]]:
+        """Return what the service measured, and the CPU time per step as measured here.
+
+        Args:
+            metrics: of the outcome; None where it has none.
+        """
+        rows = [] if metrics is None else list(_measured(metrics))
         if self.cpu:
             shown = ", ".join(f"{name} {percentile(self.cpu, at) * 1e6:.0f} µs" for name, at in _PERCENTILES)
             rows.append(("CPU per step", shown))
@@ -91,6 +87,23 @@ class Figures:
                 )
             )
         return rows
+
+
+def _measured(metrics: StreamingMetrics) -> Iterator[tuple[str, str]]:
+    if metrics.time_to_first_token is not None:
+        yield "time to first token", _seconds(metrics.time_to_first_token)
+    rates = ((metrics.tokens_per_second, "tokens"), (metrics.characters_per_second, "characters"))
+    known = [f"{rate:.0f} {what} a second" for rate, what in rates if rate is not None]
+    if known:
+        yield "rate", ", ".join(known)
+    gaps = (("p50", metrics.gap_p50), ("p95", metrics.gap_p95), ("p99", metrics.gap_p99), ("max", metrics.gap_max))
+    shown = ", ".join(f"{name} {gap * 1e3:.1f} ms" for name, gap in gaps if gap is not None)
+    if shown:
+        yield "gaps between steps", shown
+    wasted = f", {metrics.wasted_tokens} tokens thrown away" if metrics.wasted_tokens else ""
+    yield "attempts", f"{metrics.attempts}{wasted}"
+    if metrics.cost is not None:
+        yield "cost", f"{metrics.cost:.6f} US dollars"
 
 
 _PERCENTILES = (("p50", 50), ("p95", 95), ("p99", 99), ("max", 100))

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import e2e, first, growth, imports, parse, streams, throughput
+from . import e2e, first, growth, imports, metrics, parse, streams, throughput
 from .chart import Panel, draw
 from .children import ROOT
 from .machine import packages, shape
@@ -29,6 +29,7 @@ SECTIONS: dict[str, Callable[[Options], Section]] = {
     "first": first.run,
     "import": imports.run,
     "e2e": e2e.run,
+    "metrics": metrics.run,
     "streams": streams.run,
 }
 """What can be measured, in the order in which it is."""

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import e2e, first, growth, imports, parse, progress, streams, throughput
+from . import e2e, first, growth, imports, metrics, parse, progress, streams, throughput
 from .chart import Panel, draw
 from .children import ROOT
 from .machine import packages, shape
@@ -30,6 +30,7 @@ SECTIONS: dict[str, Callable[[Options], Section]] = {
     "progress": progress.run,
     "import": imports.run,
     "e2e": e2e.run,
+    "metrics": metrics.run,
     "streams": streams.run,
 }
 """What can be measured, in the order in which it is."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from .options import Options
 
-__all__ = ["run"]
+__all__ = ["MESSAGES", "OURS", "SIZE", "SPEED", "Client", "measured", "ours", "run"]
 
 STREAMS = 100
 SIZE = 2 << 10
@@ -139,12 +139,12 @@ def instructor_partials(url: str) -> tuple[Read, Callable[[], Awaitable[object]]
     return read, client.close
 
 
-def ours(url: str) -> tuple[Read, Callable[[], Awaitable[object]]]:
+def ours(url: str, **settings: Any) -> tuple[Read, Callable[[], Awaitable[object]]]:  # Any: those of a service
     """Typed partials, each looked at, and the validated result."""
     from structstream import StreamingStructuredRequest, StructuredLLMService
 
     client = sdk(url)
-    service = StructuredLLMService(client)
+    service = StructuredLLMService(client, **settings)
     request = StreamingStructuredRequest(response_model=Records, model="openai/gpt-4o", messages=MESSAGES)
 
     async def read() -> int:

@@ -107,3 +107,22 @@ def test_a_type_that_pydantic_cannot_read_is_refused() -> None:
 
     with pytest.raises(ConfigurationError, match="Strange"):
         PartialParser(Strange)
+
+
+def test_what_a_prefix_closes_is_there_and_is_not_told_again() -> None:
+    whole = '{"a": [1, 2], "b": "text"}'
+    for cut in range(1, len(whole)):
+        parser: PartialParser[dict[str, Any]] = PartialParser(dict[str, Any], prefix=whole[:cut])
+        first = parser.step("")
+        assert first.completed == []
+        alone: PartialParser[dict[str, Any]] = PartialParser(dict[str, Any])
+        assert repr(first.snapshot) == repr(alone.step(whole[:cut]).snapshot)
+        parser.feed(whole[cut:])
+        assert parser.finish() == {"a": [1, 2], "b": "text"}
+        assert parser.text == whole
+
+
+def test_a_prefix_is_there_before_anything_is_fed() -> None:
+    parser: PartialParser[list[int]] = PartialParser(list[int], prefix="[1, 2")
+    assert parser.text == "[1, 2"
+    assert list(parser.completed()) == ["[0]"]

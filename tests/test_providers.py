@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
+from structstream.continuation import Continuation, TakeUp
 from structstream.errors import ConfigurationError
 from structstream.providers import ROUTES, ProviderSpec, resolve_mode, route
 from structstream.request import Mode, StreamingStructuredRequest
@@ -114,3 +116,28 @@ def test_native_by_name_with_a_schema_that_cannot_be_said_is_refused_when_encodi
 def test_a_route_encodes_in_its_mode() -> None:
     assert "tools" in route("openai/gpt-4-turbo").encode(request()).body
     assert "response_format" in route("openai/gpt-4o").encode(request()).body
+
+
+def test_a_rest_that_a_strict_subset_cannot_say_is_asked_for_in_the_next_mode() -> None:
+    anything = {"type": "object", "properties": {"rest_1": {"type": "object", "additionalProperties": True}}}
+    says = {"type": "object", "properties": {"rest_1": {"type": "string"}}}
+    for schema, mode in ((anything, "tool"), (says, "native")):
+        going_on = replace(request(mode="native"), continuation=Continuation(prefix="{", schema=schema))
+        assert route("openai/gpt-4o").mode(going_on) == mode
+
+
+def test_a_lost_stream_is_sent_on_by_the_model_that_it_came_from_if_its_provider_can() -> None:
+    going_on = replace(
+        request(),
+        model="openai-responses/gpt-4o",
+        continuation=Continuation(prefix="[1", take_up=TakeUp("openai-responses/gpt-4o", "resp/1", 7, "[1, ")),
+    )
+    call = route(going_on.model).take_up(going_on)
+    assert call is not None
+    assert (call.method, call.path) == ("GET", "/responses/resp%2F1?stream=true&starting_after=7")
+    assert route("openai-responses/gpt-4.1").take_up(replace(going_on, model="openai-responses/gpt-4.1")) is None
+    for model in ("openai/gpt-4o", "anthropic/claude-haiku-4-5", "gemini-2.5-flash"):
+        own = replace(going_on, model=model, continuation=Continuation(prefix="[", take_up=TakeUp(model, "r", 1, "[")))
+        assert route(model).take_up(own) is None
+        assert route(model).take_up(request()) is None
+        assert type(route(model).provider.decoder_of_rest()) is type(route(model).provider.decoder())

@@ -104,3 +104,19 @@ def test_halves_of_characters_are_joined_where_that_was_asked_for(items: OutputI
 def test_a_call_of_another_form_is_refused(items: OutputItems, said: dict[str, Any]) -> None:
     with pytest.raises(ProtocolError, match="of an unknown form"):
         items.tell_item(items.at(0), said, [])
+
+
+def test_of_an_item_that_is_met_in_its_middle_only_what_is_new_is_told() -> None:
+    items = OutputItems("test", goes_on=True)
+    out: list[ProviderEvent] = []
+    items.tell("output_text", items.at(0), 0, "new", out)
+    items.tell_part(items.at(0), 0, {"type": "output_text", "text": "old and new"}, out)
+    items.tell_item(items.at(0), {"type": "message", "content": [{"type": "output_text", "text": "old and new"}]}, out)
+    assert out == [TextDelta("new")]
+
+
+def test_an_item_that_begins_in_a_stream_that_goes_on_is_told_like_any_other() -> None:
+    items = OutputItems("test", goes_on=True)
+    out: list[ProviderEvent] = []
+    items.tell_item(items.begin(0), CALL, out)
+    assert [event.text for event in out if isinstance(event, ToolDelta)] == ["", "{}"]

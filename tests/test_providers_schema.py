@@ -7,6 +7,7 @@ import enum
 import ipaddress
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, NamedTuple, Optional, TypeVar
 
@@ -16,8 +17,10 @@ from openai.lib._pydantic import to_strict_json_schema
 from pydantic import BaseModel, ConfigDict, Field, RootModel, TypeAdapter, create_model
 from typing_extensions import TypedDict
 
+from structstream.continuation import Continuation
 from structstream.errors import ConfigurationError
-from structstream.providers.schema import WRAP_KEY, model_schema, wrap_key
+from structstream.providers.schema import WRAP_KEY, model_schema, schema_of, wrap_key
+from structstream.request import StreamingStructuredRequest
 
 Schema = dict[str, Any]  # Any: JSON
 T = TypeVar("T")
@@ -498,3 +501,26 @@ def test_google_takes_a_type_within_itself_where_it_may_be_missing() -> None:
     assert (rooted.strict, rooted.reason) == (None, "a type that stands within itself, Rooted")
     assert model_schema(dict[str, Rooted], "google").strict is None
     assert "any type" in model_schema(list[Any], "google").reason
+
+
+def test_what_is_asked_for_is_the_rest_where_a_request_goes_on() -> None:
+    rest = {"type": "object", "properties": {"rest_1": {"type": "string"}}, "required": ["rest_1"]}
+    request = StreamingStructuredRequest(response_model=list[int], model="openai/gpt-4o", prompt="Who?")
+    assert schema_of(request) == model_schema(list[int])
+    again = replace(request, continuation=Continuation(prefix=""))
+    assert schema_of(again) == model_schema(list[int])
+    schema = schema_of(replace(request, continuation=Continuation(prefix="[1", schema=rest)))
+    assert (schema.name, schema.plain, schema.wrap) == ("list_rest", rest, None)
+    assert schema.strict == {**rest, "additionalProperties": False}
+
+
+@pytest.mark.parametrize(("length", "name"), [(10, "x" * 10 + "_rest"), (64, "x" * 59 + "_rest")])
+def test_the_name_of_a_rest_is_one_that_providers_take(length: int, name: str) -> None:
+    model = create_model("x" * length)
+    request = StreamingStructuredRequest(
+        response_model=model,
+        model="openai/gpt-4o",
+        prompt="Who?",
+        continuation=Continuation(prefix="[1", schema={"type": "object", "properties": {}}),
+    )
+    assert schema_of(request).name == name

@@ -119,6 +119,21 @@ async def test_an_answer_tells_where_the_request_went_and_with_what(make_client:
         assert KEY in " ".join(answer.sent.headers.values())
 
 
+@every_client
+async def test_what_has_no_body_is_asked_for_with_get_and_streams_as_well(make_client: Client) -> None:
+    async with talking(make_client, says(http_head(length=len(BODY)), BODY[:7], BODY[7:])) as (transport, server):
+        request = HTTPRequest("GET", "/responses/r?stream=true&starting_after=2", {"accept": "text/event-stream"}, {})
+        answer = await transport.stream(request)
+        assert b"".join([data async for data in answer]) == BODY
+        await answer.aclose()
+        head, body = server.requests[0].split(b"\r\n\r\n", 1)
+        first = head.partition(b"\r\n")[0]
+        assert first.startswith(b"GET /")
+        assert b"stream=true" in first
+        assert b"starting_after=2" in first
+        assert not body
+
+
 async def test_azure_paths_and_key_are_the_clients_own() -> None:
     async with talking(azure_client, says(http_head(length=len(BODY)), BODY)) as (transport, server):
         await read(transport)

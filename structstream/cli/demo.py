@@ -130,7 +130,7 @@ async def _shown(
     if outcome.error is None:
         print(json.dumps(plain(outcome.result), ensure_ascii=False, indent=2))
     rows = [*figures.lines(outcome), ("loading the SDK before", f"{loading:.2f} s")]
-    _print_rows([*rows, *([] if watcher is None else [*figures.performance(outcome.metrics), *watcher.rows()])])
+    _print_rows([*rows, *([] if watcher is None else [*figures.performance(outcome.metrics), *watcher.happenings()])])
     return 0 if outcome.error is None else 1
 
 

@@ -57,8 +57,12 @@ class Watcher:
             note(self, fact)
 
     def rows(self) -> list[tuple[str, str]]:
+        """Return names and values: the pace so far, and `happenings`."""
+        return [*self._pace(), *self.happenings()]
+
+    def happenings(self) -> list[tuple[str, str]]:
         """Return names and values, of what has happened only."""
-        rows = [*self._pace(), *((f"attempt {number}", ", ".join(said)) for number, *said in self._attempts)]
+        rows = [(f"attempt {number}", ", ".join(said)) for number, *said in self._attempts]
         if self._waits:
             held = ", ".join(f"{limit} {count}" for limit, count in self._waits.items())
             rows.append(("held back by", f"{held}; {seconds_shown(self._waited)} in all"))

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from .clock import DeadlinePassed, Interrupted, Watchdog
 from .decoder import StreamDecoder
 from .errors import (
+    BlockedError,
     ConnectionFailedError,
     IncompleteError,
     ProviderError,
@@ -28,18 +29,22 @@ from .errors import (
     StructStreamError,
     UnexpectedResponseError,
 )
+from .gate import Ask, Rail, awaits
 from .providers import model_schema, wrap_key
+from .request import text_of
 from .response import Attempt, OutcomeKind, Timings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from .clock import Clock
+    from .facts import Tell
     from .jsonsink import JSONLimits
     from .providers import Route
     from .request import StreamingStructuredRequest
     from .response import Outcome, StreamingResponse
     from .transport import HTTPAnswer, Transport
+    from .verdicts import Guardrail, Verdict
 
 __all__ = ["Connect", "Exchange", "Head", "Ledger"]
 
@@ -97,9 +102,11 @@ class Exchange(Generic[T]):
         ledger: where the attempt writes itself down.
         limits: the bounds of the JSON; None for the defaults.
         max_event_bytes: the bound of one line and of one event of the stream; None for the default.
+        guardrails: what judges prompt and answer, those of the request among them.
+        tell: hears what happens; None for nobody.
 
     Raises:
-        ConfigurationError: provider, mode and response model do not go together; nothing was sent.
+        ConfigurationError: a guardrail is none; or provider, mode and response model do not go together; nothing was sent.
     """
 
     def __init__(
@@ -112,6 +119,8 @@ class Exchange(Generic[T]):
         ledger: Ledger[T],
         limits: JSONLimits | None = None,
         max_event_bytes: int | None = None,
+        guardrails: Sequence[Guardrail] = (),
+        tell: Tell | None = None,
     ) -> None:
         self._request = request
         self._route = route
@@ -135,7 +144,11 @@ class Exchange(Generic[T]):
             context=request.context,
             fail_fast=request.fail_fast,
             attempt=self._number,
+            guardrails=guardrails,
+            tell=tell,
         )
+        self._rails = [Rail(guardrail, tell) for guardrail in guardrails]
+        self._sent = False
         self._watchdog = Watchdog(clock)
         self._answer: HTTPAnswer | None = None
         self._headers: Mapping[str, str] = {}
@@ -153,6 +166,7 @@ class Exchange(Generic[T]):
         error: StructStreamError | None = None
         try:
             try:
+                await self._judge_prompt()
                 body = await self._open()
                 if self._request.enable_streaming:
                     data = await self._first(body)
@@ -163,6 +177,9 @@ class Exchange(Generic[T]):
                                 self._first_partial = self._clock.now() - self._began
                             for response in responses:
                                 yield response
+                            while decoder.asks is not None:
+                                for response in await self._judge():
+                                    yield response
                             if decoder.done:
                                 break
                             watchdog.wait(self._deadline())
@@ -181,7 +198,7 @@ class Exchange(Generic[T]):
             except (asyncio.CancelledError, GeneratorExit):
                 self._seal(decoder.finish(_cancelled()))
                 raise
-            last = self._seal(decoder.finish(error))
+            last = self._seal(decoder.finish(await self._drain_answer(error) if self._rails else error))
             if not self._said_all:
                 await self._close()  # before the caller looks at the failure, for as long as he likes
             yield last
@@ -196,6 +213,74 @@ class Exchange(Generic[T]):
             self._watchdog.interrupt()
         _logger.debug("%s: attempt %d starts, mode %s", self._name, self._number, self._mode)
 
+    async def _judge_prompt(self) -> None:
+        """Ask the guardrails about the conversation, before anything is sent.
+
+        Raises:
+            BlockedError: one of them says anything but allow, or failed.
+        """
+        if not self._rails:
+            return
+        text = text_of(self._request.conversation)
+        for rail in self._rails:
+            verdict = rail.check_prompt(text)
+            if awaits(verdict):
+                verdict = await self._verdict(Ask(rail, verdict, ""))
+            verdict = rail.settled(verdict, "")
+            if verdict.action != "allow":
+                rail.tell("stop", "")
+                raise BlockedError(rail.name, verdict.reason or "the prompt holds what is not to be sent")
+            rail.tell("allow", "")
+
+    async def _judge(self) -> list[StreamingResponse[T]]:
+        """Await the verdict that the answer waits for, and return the steps that it sets free."""
+        decoder = self._decoder
+        ask = decoder.asks
+        if ask is None:
+            return []
+        try:
+            return decoder.settle(await self._verdict(ask))
+        except BlockedError as error:
+            return decoder.block(error)
+
+    async def _verdict(self, ask: Ask) -> Verdict:
+        """Await a judgement, no longer than its guardrail may take.
+
+        Raises:
+            BlockedError: the guardrail failed, and that closes the gate.
+        """
+        rail = ask.rail
+        timeout = inf if rail.guardrail.timeout is None else rail.guardrail.timeout
+        when = self._clock.now() + timeout
+        why = "it took too long"
+        try:
+            with self._watchdog.until(min(when, self._total_at)):
+                return await ask.judgement
+        except DeadlinePassed:
+            if when > self._total_at:
+                raise
+        except Interrupted:
+            raise
+        except Exception as error:  # noqa: BLE001  # the guardrail is the caller's: whatever it raises closes the gate
+            why = type(error).__name__
+        return rail.failed(why, ask.path)
+
+    async def _drain_answer(self, error: StructStreamError | None) -> StructStreamError | None:
+        """Have judged what is left at the end; return what the answer ends with."""
+        decoder = self._decoder
+        decoder.drain(error)
+        try:
+            while decoder.asks is not None:
+                await self._judge()
+        except DeadlinePassed:
+            return error or self._late()
+        except Interrupted:
+            return error or _cancelled()
+        except asyncio.CancelledError:
+            self._seal(decoder.finish(_cancelled()))
+            raise
+        return error
+
     def _set_deadlines(self) -> None:
         timeouts, now = self._request.timeouts, self._clock.now()
         self._began = self._asked = now
@@ -207,6 +292,7 @@ class Exchange(Generic[T]):
     async def _open(self) -> AsyncIterator[bytes]:
         transport = await self._connect()
         self._set_deadlines()  # not before: the first call of a process imports the vendor's SDK, which takes seconds
+        self._sent = True
         with self._watchdog.until(self._first_at):
             answer = await transport.stream(self._call, connect_timeout=self._request.timeouts.connect)
         self._answer = answer
@@ -296,7 +382,8 @@ class Exchange(Generic[T]):
             request_id=next((self._headers[name] for name in _REQUEST_IDS if name in self._headers), None),
         )
         ledger = self._ledger
-        ledger.attempts.append(attempt)
+        if self._sent or found.kind is not OutcomeKind.BLOCKED:  # what the prompt kept from being sent was no call
+            ledger.attempts.append(attempt)
         timings = Timings(self._first_byte, self._first_partial, self._clock.now() - self._began)
         outcome = replace(found, timings=timings, attempts=tuple(ledger.attempts), headers=self._headers)
         last.outcome = ledger.outcome = outcome

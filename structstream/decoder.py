@@ -126,9 +126,7 @@ class StreamDecoder(Generic[T]):
             self._gate = Gate(
                 guardrails,
                 self._answer.add,
-                limits=limits,
                 repair=self._answer.take_repair(),
-                allow_nan=lenient,
                 wrap_key=wrap_key,
                 tell=tell,
             )

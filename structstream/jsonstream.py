@@ -115,11 +115,6 @@ class JSONStream:
         return self._step is _DONE
 
     @property
-    def in_token(self) -> bool:
-        """Whether the newest key, number, literal or escape has begun and not ended yet."""
-        return self._step in _OPEN_TOKENS or bool(self._carry)
-
-    @property
     def mark(self) -> int:
         """The offset where the newest string, key, number or literal began."""
         return self._mark
@@ -467,8 +462,6 @@ _LITERAL = JSONStream._literal
 _COMMA_OR_BRACKET = JSONStream._comma_or_bracket
 _COMMA_OR_BRACE = JSONStream._comma_or_brace
 _DONE = JSONStream._done
-
-_OPEN_TOKENS = frozenset({_IN_KEY, _NUMBER_STATE, _LITERAL})
 
 _EXPECTED: dict[Callable[[JSONStream, str, int], int], str] = {
     _VALUE: "a value",

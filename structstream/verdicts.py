@@ -193,7 +193,9 @@ class Guardrail:
         fail_open: whether text goes through where the guardrail fails. Judged is told in both cases.
         trigger: a promise that makes it cheap. In a text in which this matches nowhere there is nothing to take out,
             and only what stands behind its last blank may be the start of something. None promises nothing.
-        number_trigger: the same promise for numbers and literals as JSON writes them.
+        needs: another promise: where this matches nowhere in a text, there is nothing to take out of it, whatever may
+            begin in it. None promises nothing.
+        number_trigger: as `needs`, for JSON's numbers and literals, of which several may stand in one text.
 
     >>> class NoShouting(Guardrail):
     ...     name = "no shouting"
@@ -212,6 +214,7 @@ class Guardrail:
     timeout: float | None = 10.0
     fail_open: bool = False
     trigger: re.Pattern[str] | None = None
+    needs: re.Pattern[str] | None = None
     number_trigger: re.Pattern[str] | None = None
 
     def check_prompt(self, text: str) -> Judgement:

@@ -63,6 +63,8 @@ _PARTS = {
 _EDGE = ("transport", "clock")
 _SERVICE = ("service", "stream", "sync", "exchange", "pool")
 _POLICIES = ("resilience", "guardrails", "instrumentation")
+# A guardrail may stand on the pattern matcher; the front of the package names them all.
+_OWN = {"guardrails": ("guardrails.*",)}
 _OPTIONAL = frozenset({"genai_prices", "opentelemetry", "prometheus_client", "pyrate_limiter", "redis", "tenacity"})
 _NOW = frozenset({"time"})  # the clock alone tells the time and sleeps
 _BELOW = (*_WORDS, *_CORE, "providers", "providers.*", "answer", "gate", "beside", "parse", "decoder", *_EDGE, *_SERVICE)
@@ -91,7 +93,7 @@ FLOORS: Sequence[Floor] = (
         Floor(
             "policies",
             (package, f"{package}.*"),
-            (*_WORDS, "clock", package, f"{package}.facts"),
+            (*_WORDS, "clock", package, f"{package}.facts", *_OWN.get(package, ())),
             _JSON | _OPTIONAL,
             _NOW,
         )

@@ -12,7 +12,7 @@ from structstream.partial.wrapped import unwrapped_path
 from structstream.verdicts import Guardrail, Span, Verdict
 
 from .rails import Rail
-from .rewrite import JSONRewriter, encode
+from .rewrite import JSONRewriter, encode, is_plain
 from .screen import Screen
 from .segments import Ask, Segments
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from structstream.facts import Tell
-    from structstream.jsonsink import JSONLimits
     from structstream.repair import JSONRepair
     from structstream.verdicts import GuardedText, TextKind
 
@@ -35,9 +34,7 @@ class Gate:
     Args:
         guardrails: in order; those that look at every delta come first, whatever their place.
         take: gets the JSON text that may be shown.
-        limits: the bounds of the document; None for the defaults.
         repair: makes JSON of what a model wrote; None where only JSON is taken.
-        allow_nan: whether ``NaN`` and ``Infinity`` are taken.
         wrap_key: the key of an object around the answer, which paths do not tell; None for no such object.
         tell: hears each verdict; None for nobody.
 
@@ -57,9 +54,7 @@ class Gate:
         guardrails: Sequence[Guardrail],
         take: Callable[[str], object],
         *,
-        limits: JSONLimits | None = None,
         repair: JSONRepair | None = None,
-        allow_nan: bool = False,
         wrap_key: str | None = None,
         tell: Tell | None = None,
     ) -> None:
@@ -69,12 +64,10 @@ class Gate:
         rails = [Rail(guardrail, tell) for guardrail in guardrails]
         at_once = [rail for rail in rails if rail.guardrail.unit == "delta" and rail.guardrail.mode == "hold"]
         later = [rail for rail in rails if rail not in at_once]
-        self._screened = _ScreenedJSON(at_once, self._path, limits=limits, allow_nan=allow_nan)
-        self._segments = (
-            Segments(later, limits=limits, allow_nan=allow_nan, wrap_key=wrap_key) if later else None
-        )
-        self._in_steps = repair is not None or self._segments is not None
-        self._broken = False
+        self._screened = _ScreenedJSON(at_once, self._path)
+        self._segments = Segments(later, wrap_key=wrap_key) if later else None
+        self._at_once = repair is None and self._segments is None
+        self._fault: StructStreamError | None = None  # of what the repair does not take
 
     # --- the answer ---
 
@@ -83,49 +76,40 @@ class Gate:
 
         Raises:
             BlockedError: a guardrail said stop, or failed.
-            JSONSyntaxError, JSONLimitError: as `JSONStream.feed`; the paths in them are judged as well.
+            JSONSyntaxError, JSONLimitError: the text is nothing that `repair` takes. Without a repair it is up to
+                whoever reads what is let through to find what is no JSON: no more comes out.
         """
-        if self._broken:
+        screened = self._screened
+        if self._at_once and screened.in_text and is_plain(text):  # what most deltas of a model are
+            text = screened.screen.feed(text)
+            if text:
+                self._take(text if is_plain(text) else encode(text)[1:-1])
             return
-        error = self._read(text) if self._in_steps else self._screen(text)
-        if error is not None:
-            self._broken = True
-            raise error
-
-    def _screen(self, text: str) -> StructStreamError | None:
-        """As `_read`, where there is one machine only."""
         try:
-            self._screened.feed(text)
-        except (BlockedError, JSONSyntaxError, JSONLimitError) as error:
-            self._take(self._screened.take())
-            return self._safe(error)
-        out = self._screened.take()
-        if out:
-            self._take(out)
-        return None
+            if self._repair is not None:
+                text = self._repaired(self._repair, text)
+            screened.feed(text)
+        finally:
+            if self._segments is None:
+                self._take(screened.take())
+            else:
+                self._segments.feed(screened.take())
+                self._work(self._segments)
+        if self._fault is not None:
+            raise self._fault
 
-    def _read(self, text: str) -> StructStreamError | None:
-        """Read text and give what comes of it; return what ends the reading."""
-        found: StructStreamError | None = None
-        if self._repair is not None:
-            try:
-                text = self._repair.feed(text)
-            except (JSONSyntaxError, JSONLimitError) as error:
-                text, found = self._repair.salvaged, error
+    def _repaired(self, repair: JSONRepair, text: str) -> str:
         try:
-            self._screened.feed(text)
-        except (BlockedError, JSONSyntaxError, JSONLimitError) as error:
-            found = error
-        text = self._screened.take()
-        if self._segments is not None:
-            try:
-                self._segments.feed(text)
-                self._segments.run()
-            except (BlockedError, JSONSyntaxError, JSONLimitError) as error:
-                found = error
-            text = self._segments.take()
-        self._take(text)
-        return None if found is None else self._safe(found)
+            return repair.feed(text)
+        except (JSONSyntaxError, JSONLimitError) as error:
+            self._fault = self._fault or self._safe(error)
+            return repair.salvaged
+
+    def _work(self, segments: Segments) -> None:
+        try:
+            segments.run()
+        finally:
+            self._take(segments.take())
 
     def finish(self) -> None:
         """End the answer. What waited for the end of a string that did not come is never shown.
@@ -133,22 +117,17 @@ class Gate:
         Raises:
             BlockedError: as `feed`.
         """
-        if self._broken:
-            return
-        self._broken = True
-        if self._repair is not None:
+        if self._repair is not None and self._fault is None:
             with suppress(JSONSyntaxError, JSONLimitError):
-                self._read(self._repair.finish())
-        with suppress(JSONSyntaxError, JSONLimitError):  # whoever reads what was let through finds the same
-            self._screened.finish()
+                self._screened.feed(self._repair.finish())
+        self._screened.finish()
         text = self._screened.take()
-        if self._segments is not None:
-            with suppress(JSONSyntaxError, JSONLimitError):
-                self._segments.feed(text)
-                self._segments.finish()
-            self._segments.run()
-            text = self._segments.take()
-        self._take(text)
+        if self._segments is None:
+            self._take(text)
+        else:
+            self._segments.feed(text)
+            self._segments.finish()
+            self._work(self._segments)
 
     # --- verdicts that are awaited ---
 
@@ -166,9 +145,6 @@ class Gate:
         if self._segments is not None:
             try:
                 self._segments.settle(verdict)
-            except BlockedError:
-                self._broken = True
-                raise
             finally:
                 self._take(self._segments.take())
 
@@ -231,8 +207,7 @@ class Gate:
         parts: list[str] = []
         late = [] if self._segments is None else self._segments.late
         gate = Gate([_Late(late)], parts.append, wrap_key=self._wrap_key)
-        with suppress(JSONSyntaxError, JSONLimitError):
-            gate.feed(text)
+        gate.feed(text)
         gate.finish()
         return "".join(parts)
 
@@ -266,14 +241,11 @@ class Gate:
 class _ScreenedJSON(JSONRewriter):
     """JSON text through a `Screen`."""
 
-    def __init__(
-        self, rails: Sequence[Rail], path: Callable[[], str], *, limits: JSONLimits | None, allow_nan: bool
-    ) -> None:
-        super().__init__(limits=limits, allow_nan=allow_nan)
+    def __init__(self, rails: Sequence[Rail], path: Callable[[], str]) -> None:
+        super().__init__()
         self.rails = [Rail(rail.guardrail) for rail in rails]  # that tell nobody
         self.screen = Screen(rails, path)
-        self.whole = self.screen.whole  # type: ignore[method-assign]  # a frame less for each string and number
-        self.whole_container = self.screen.is_harmless  # type: ignore[method-assign]
+        self.spares = self.screen.spares_numbers  # type: ignore[method-assign]  # a frame less for each structure
 
     def begin_string(self) -> None:
         self.screen.begin("value")
@@ -281,12 +253,24 @@ class _ScreenedJSON(JSONRewriter):
     def more_string(self, text: str) -> None:
         text = self.screen.feed(text)
         if text:
-            self._out.append(text if '"' not in text and "\\" not in text and text.isprintable() else encode(text)[1:-1])
+            self._out.append(text if is_plain(text) else encode(text)[1:-1])
 
     def end_string(self) -> None:
         text = self.screen.end()
         if text:
             self._out.append(encode(text)[1:-1])
+
+    def string(self, text: str, raw: str) -> None:
+        judged = self.screen.whole(text, "value")
+        self._out.append(raw if judged is None else encode(judged))
+
+    def key(self, name: str) -> None:
+        judged = self.screen.whole(name, "key")
+        self._out.append(encode(name if judged is None else judged))
+
+    def scalar(self, raw: str) -> None:
+        judged = self.screen.whole(raw, "scalar")
+        self._out.append(raw if judged is None else encode(judged))
 
 
 class _Late(Guardrail):

@@ -48,6 +48,8 @@ class Screen:
         trigger = _together([rail.guardrail.trigger for rail in rails])
         self._quick = trigger is not None
         self._trigger = (trigger or _NOTHING).search
+        needs = [rail.guardrail.needs for rail in rails]
+        self._needs = [needed.search for needed in needs if needed is not None] if all(needs) else None
         self._number_trigger = _together([rail.guardrail.number_trigger for rail in rails])
         self._picky = any(rail.has_paths or rail.guardrail.kinds is not None for rail in rails)
         self._tail = ""
@@ -98,9 +100,15 @@ class Screen:
             BlockedError: as `feed`.
         """
         text, self._tail = self._tail, ""
-        if self._quick and not self._more and self._trigger(text) is None:
+        if not self._more and self._is_clean(text):
             return text
         return self._judged(text, "field")
+
+    def _is_clean(self, text: str) -> bool:
+        """Whether nothing is to be taken out of a text that has ended, as far as that is quick to see."""
+        if self._quick and self._trigger(text) is None:
+            return True
+        return self._needs is not None and all(needs(text) is None for needs in self._needs)
 
     def whole(self, text: str, kind: TextKind) -> str | None:
         """Judge a text that came in one piece; return what stands in its place, None where it stays.
@@ -111,40 +119,51 @@ class Screen:
         if kind == "scalar":
             if self._number_trigger is not None and self._number_trigger.search(text) is None:
                 return None
-        elif self._quick and self._trigger(text) is None:
+        elif self._is_clean(text):
             return None
         self.begin(kind)
         judged = self._judged(text, "field")
         return None if judged == text else judged
 
-    def is_harmless(self, text: str) -> bool:
-        """Whether nothing in JSON text needs a look."""
-        return self._quick and self._trigger(text) is None and "\\" not in text
+    def spares_numbers(self, text: str) -> bool:
+        """Whether no number in JSON text needs a look."""
+        return self._number_trigger is not None and self._number_trigger.search(text) is None
 
     # --- the slow way ---
 
     def _judged(self, text: str, end: TextEnd) -> str:
-        piece = GuardedText(
-            text, kind=self._kind, end=end, before=self._before, offset=self._offset, path=self._path
-        )
-        found = [
-            (Span(0, goes_on.end(), "", more), rail)
-            for rail, more in self._more
-            if (goes_on := more.match(text)) is not None and goes_on.end()
-        ]
+        piece = GuardedText(text, kind=self._kind, end=end, before=self._before, offset=self._offset, path=self._path)
         hold = size = len(text)
-        in_word = end == "delta" and self._word_start(text, ()) < size
+        found: list[tuple[Span, Rail]] = []
+        if self._more:
+            found += [
+                (Span(0, goes_on.end(), "", more), rail)
+                for rail, more in self._more
+                if (goes_on := more.match(text)) is not None and goes_on.end()
+            ]
+        waits = end == "delta"
+        word = self._word_start(text, found) if waits else size
+        skipped: list[Rail] = []
         for rail in self._rails:
             trigger = rail.guardrail.trigger
-            if in_word and trigger is not None and not self._more and trigger.search(text) is None:
-                continue  # the word that waits anyhow is all that may begin something
+            if word < size and trigger is not None and not self._more and trigger.search(text) is None:
+                skipped.append(rail)  # the word that waits anyhow is all that may begin something
+                continue
             verdict = _now(rail, piece)
-            found += [(span, rail) for span in _spans(verdict, size)]
-            if verdict.held_from is not None:
-                hold = min(hold, max(0, verdict.held_from))
-        merged = _merged(found)
-        hold = size if end == "field" else min(hold, self._word_start(text, merged))
-        return self._release(text, merged, hold)
+            if verdict.action == "redact":
+                found += [(span, rail) for span in _spans(verdict, size)]
+            hold = min(hold, _held(verdict, size))
+        if found:
+            word = self._word_start(text, found) if waits else size
+        if word == size:
+            hold = min([hold, *(_held(_now(rail, piece), size) for rail in skipped)])
+        if not waits:
+            hold = size
+        hold = min(hold, word)
+        if found or self._more:
+            return self._release(text, found, hold)
+        self._advance(text, hold)
+        return text[:hold]
 
     def _word_start(self, text: str, found: Sequence[tuple[Span, Rail]]) -> int:
         """Where the word begins that waits for its end; the end of the text where none does."""
@@ -152,31 +171,31 @@ class Screen:
         cut = text.rfind(" ") + 1
         if size - cut + (0 if cut else self._word) > _MAX_WORD:
             return size
-        last = found[-1][0] if found else None
-        taken_out = last is not None and last.more is not None and last.end == size and last.begins < cut
-        return size if taken_out else cut
+        for span, _ in found:
+            if span.more is not None and span.begins < cut < span.end:
+                return span.end  # it is no word, but a part of what is taken out
+        return cut
 
     def _release(self, text: str, found: list[tuple[Span, Rail]], hold: int) -> str:
         """Let the text out up to `hold`, or less where a stretch to take out is not certain yet."""
-        size = len(text)
-        for span, _ in reversed(found):
-            if span.begins < hold < span.end:
-                hold = span.begins
+        hold = _certain(found, hold)
         out: list[str] = []
         at = 0
-        more: list[tuple[Rail, re.Pattern[str]]] = []
-        for span, rail in found:
-            if span.end > hold:
+        for start, end, label, rail in _merged(found):
+            if start >= hold:
                 break
-            out += (text[at : span.start], span.label)
-            at = span.end
-            if span.label:
+            out += (text[at:start], label)
+            at = end
+            if label:
                 rail.tell("redact", self._path())
-            if span.more is not None and span.end == size:
-                more.append((rail, span.more))
         out.append(text[at:hold])
         if hold or not self._more:
-            self._more = more
+            size = len(text)
+            self._more = [
+                (rail, span.more)
+                for span, rail in found
+                if span.more is not None and span.start < hold and (span.end > hold or span.end == size)
+            ]
         self._advance(text, hold)
         return "".join(out)
 
@@ -206,22 +225,35 @@ def _now(rail: Rail, piece: GuardedText) -> Verdict:
     return rail.settled(judgement, piece.path)
 
 
+def _held(verdict: Verdict, size: int) -> int:
+    return size if verdict.held_from is None else max(0, verdict.held_from)
+
+
 def _spans(verdict: Verdict, size: int) -> list[Span]:
     if verdict.text is not None:
         return [Span(0, size, verdict.text)]
     return [span for span in verdict.spans if 0 <= span.start < span.end <= size]
 
 
-def _merged(found: list[tuple[Span, Rail]]) -> list[tuple[Span, Rail]]:
+def _certain(found: list[tuple[Span, Rail]], hold: int) -> int:
+    """Up to where text may be let out: not within a stretch, but for one that goes on without a bound."""
+    before = -1
+    while hold != before:
+        before = hold
+        for span, _ in found:
+            if span.begins < hold < span.end and not (span.more is not None and span.start < hold):
+                hold = span.begins
+    return hold
+
+
+def _merged(found: list[tuple[Span, Rail]]) -> list[tuple[int, int, str, Rail]]:
     """The stretches in order, those that overlap made one under the label of the first."""
     found.sort(key=lambda each: (each[0].start, each[0].begins))
-    merged: list[tuple[Span, Rail]] = []
+    merged: list[tuple[int, int, str, Rail]] = []
     for span, rail in found:
-        if merged and span.start < merged[-1][0].end:
-            last, owner = merged[-1]
-            longer = span if span.end > last.end else last
-            since = min(last.begins, span.begins)
-            merged[-1] = (Span(last.start, longer.end, last.label, longer.more, since), owner)
+        if merged and span.start < merged[-1][1]:
+            start, end, label, owner = merged[-1]
+            merged[-1] = (start, max(end, span.end), label, owner)
         else:
-            merged.append((span, rail))
+            merged.append((span.start, span.end, span.label, rail))
     return merged

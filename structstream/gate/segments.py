@@ -20,7 +20,6 @@ from .rewrite import JSONRewriter, encode
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
-    from structstream.jsonsink import JSONLimits
     from structstream.verdicts import Judgement, TextEnd, TextKind
 
 __all__ = ["Ask", "Segments", "redacted"]
@@ -166,20 +165,11 @@ class Segments(JSONRewriter):
 
     Args:
         rails: the guardrails, in the order in which each sees what the one before let through.
-        limits: the bounds of the document; None for the defaults.
-        allow_nan: whether ``NaN`` and ``Infinity`` are taken.
         wrap_key: the key of an object around the answer, which paths do not tell; None for no such object.
     """
 
-    def __init__(
-        self,
-        rails: Sequence[Rail],
-        *,
-        limits: JSONLimits | None = None,
-        allow_nan: bool = False,
-        wrap_key: str | None = None,
-    ) -> None:
-        super().__init__(limits=limits, allow_nan=allow_nan)
+    def __init__(self, rails: Sequence[Rail], *, wrap_key: str | None = None) -> None:
+        super().__init__()
         self._wrap_key = wrap_key
         self._stages = [_Stage(rail, self) for rail in rails]
         self._kinds = {kind for kind in ("key", "scalar") if any(_wants(rail, kind) for rail in rails)}
@@ -249,14 +239,14 @@ class Segments(JSONRewriter):
 
     # --- the line ---
 
-    def _place(self) -> str:
+    def _where(self) -> str:
         return self.path if self._wrap_key is None else unwrapped_path(self.path, self._wrap_key) or ""
 
     def emit(self, text: str) -> None:
         self._line.append(("raw", text, "", None))
 
     def begin_string(self) -> None:
-        self._line.append(("begin", "", self._place(), None))
+        self._line.append(("begin", "", self._where(), None))
 
     def more_string(self, text: str) -> None:
         self._line.append(("more", text, "", None))
@@ -264,26 +254,23 @@ class Segments(JSONRewriter):
     def end_string(self) -> None:
         self._line.append(("end", "", "", None))
 
-    def string(self, text: str, at: int) -> None:
-        self._enter("value", text, at, at + len(text) + 2)
+    def string(self, text: str, raw: str) -> None:
+        self._line.append(("value", text, self._where(), self._take_string))
 
     def key(self, name: str) -> None:
         if "key" in self._kinds:
-            self._copy(self._stream.mark)
-            self._line.append(("key", name, self._place(), self._take_string))
-            self._drop_string()
+            self._line.append(("key", name, self._where(), self._take_string))
+        else:
+            self.emit(encode(name))
 
-    def scalar(self, raw: str, end: int) -> None:
-        if "scalar" in self._kinds:
-            self._enter("scalar", raw, end - len(raw), end)
+    def scalar(self, raw: str) -> None:
+        def take(judged: str) -> None:
+            self._out.append(judged if judged == raw else encode(judged))
 
-    def _enter(self, kind: TextKind, text: str, start: int, end: int) -> None:
-        self._copy(start)
-        take = self._take_string
-        if kind == "scalar":
-            take = lambda judged: self._out.append(judged if judged == text else encode(judged))  # noqa: E731
-        self._line.append((kind, text, self._place(), take))
-        self._drop(end)
+        self._line.append(("scalar", raw, self._where(), take))
+
+    def spares(self, raw: str) -> bool:
+        return "scalar" not in self._kinds
 
     def _take_string(self, text: str) -> None:
         self._out.append(encode(text))

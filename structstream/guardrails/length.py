@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Literal
 
@@ -9,6 +10,8 @@ from structstream.errors import ConfigurationError
 from structstream.verdicts import ALLOW, GuardedText, Guardrail, GuardUnit, Span, Verdict
 
 __all__ = ["MaxLength"]
+
+_rest = re.compile(".+", re.DOTALL)
 
 
 class MaxLength(Guardrail):
@@ -46,4 +49,4 @@ class MaxLength(Guardrail):
             return ALLOW
         if self.on_find == "stop":
             return Verdict.stop(f"the text is longer than the {self.characters} characters allowed")
-        return Verdict.redact(Span(room, len(piece.text), ""))
+        return Verdict.redact(Span(room, len(piece.text), "", _rest))

@@ -33,6 +33,8 @@ class Rule:
         accepts: judges what `full` has found, from the text and the place of the match, and returns its end, label and
             name; None for none. Without it everything is taken as it is.
         more: what follows directly and belongs to it, however long; None where `full` ends by itself.
+        needs: texts of which every match, with the 16 characters before it, holds at least one; empty for none.
+        in_word: whether nothing that `open` matches holds a blank.
     """
 
     name: str
@@ -41,6 +43,8 @@ class Rule:
     open: re.Pattern[str]
     accepts: Callable[[str, int, int], tuple[int, str, str] | None] | None = None
     more: re.Pattern[str] | None = None
+    needs: tuple[str, ...] = ()
+    in_word: bool = False
 
     def find(self, text: str, at: int) -> Finding | None:
         """Return the first finding from `at` on."""
@@ -64,7 +68,7 @@ class PatternGuardrail(Guardrail):
         on_find: what becomes of an answer in which something is found.
         on_prompt: what becomes of a prompt; ``allow`` does not look at it, anything else keeps it from being sent.
         paths: the fields that it looks at; empty for all.
-        trigger, number_trigger: as in `Guardrail`.
+        trigger, needs, number_trigger: as in `Guardrail`.
     """
 
     unit: GuardUnit = "delta"
@@ -79,6 +83,7 @@ class PatternGuardrail(Guardrail):
         paths: Sequence[str] = (),
         trigger: re.Pattern[str] | None = None,
         number_trigger: re.Pattern[str] | None = None,
+        needs: re.Pattern[str] | None = None,
     ) -> None:
         self.name = name
         self.rules = tuple(rules)
@@ -87,7 +92,9 @@ class PatternGuardrail(Guardrail):
         self.paths = tuple(paths)
         self.trigger = trigger
         self.number_trigger = number_trigger
-        self._open = re.compile("|".join(f"(?:{rule.open.pattern})\\Z" for rule in rules))
+        self.needs = needs
+        self._open = _ending([rule for rule in rules if not rule.in_word])
+        self._open_in_word = _ending([rule for rule in rules if rule.in_word])
 
     def check_prompt(self, text: str) -> Verdict:
         """Look at a prompt."""
@@ -112,26 +119,48 @@ class PatternGuardrail(Guardrail):
 
     def _held_from(self, text: str, start: int, found: Sequence[Finding]) -> int:
         """From where on the text may be the start of something that is not certain yet."""
-        waiting = self._open.search(text, start)
-        if waiting is None:
-            return len(text)
-        if found:
-            last = found[-1][0]
-            # What goes on without an end is certain already.
-            if last.more is not None and last.end == len(text) and waiting.start() >= last.begins:
-                return len(text)
-        return waiting.start()
+        size = len(text)
+        word = max(start, text.rfind(" ") + 1)
+        held = min(
+            size if waiting is None else waiting.start()
+            for waiting in (self._open(text, start), self._open_in_word(text, word))
+        )
+        certain = {span.begins for span, _ in found if span.more is not None and span.end == size}
+        if held not in certain:
+            return held
+        starts = [_first_open(rule, text, word if rule.in_word else start, certain) for rule in self.rules]
+        return min(starts)
 
     def _find(self, text: str, start: int) -> list[Finding]:
-        """All findings from `start` on, in order; none of one rule within another of it."""
+        """All findings from `start` on, in order; those of rules that go on may begin within one another."""
         found: list[Finding] = []
+        if self.needs is not None and self.needs.search(text) is None:
+            return found
         for rule in self.rules:
+            if rule.needs and not any(needed in text for needed in rule.needs):
+                continue
             at = start
             while (finding := rule.find(text, at)) is not None:
                 found.append(finding)
-                at = finding[0].end
+                span = finding[0]
+                at = span.end if span.more is None else span.begins + 1
         found.sort(key=lambda finding: finding[0].begins)
         return found
+
+
+def _ending(rules: Sequence[Rule]) -> Callable[[str, int], re.Match[str] | None]:
+    """What finds the first place from which on one of the rules matches up to the end of the text."""
+    return re.compile("|".join(f"(?:{rule.open.pattern})\\Z" for rule in rules) or "(?!)").search
+
+
+def _first_open(rule: Rule, text: str, start: int, certain: set[int]) -> int:
+    """Where the first match of a rule may have begun that is not certain; what goes on without an end is."""
+    ending = re.compile(f"(?:{rule.open.pattern})\\Z")
+    while (waiting := ending.search(text, start)) is not None:
+        if waiting.start() not in certain or waiting.start() == len(text):
+            return waiting.start()
+        start = waiting.start() + 1
+    return len(text)
 
 
 def _moved(span: Span, by: int) -> Span:

@@ -22,23 +22,26 @@ _EMAIL = Rule(
     "[email]",
     re.compile(rf"(?<!{_LOCAL}){_LOCAL}{{1,64}}@{_HOST}(?:\.{_HOST}){{1,8}}"),
     re.compile(rf"(?<!{_LOCAL}){_LOCAL}{{1,64}}(?:@(?:{_HOST}\.){{0,8}}[\w-]{{0,63}})?"),
+    needs=("@",),
+    in_word=True,
 )
 
 # Digits with what people put between them: cards, and phones with their plus and brackets.
-_GAP = "[ ()./-]{0,2}"
+_GAP = "[ ()./-]{0,3}"
 _NUMBER_START = r"(?<!\w)(?<!\d\.)"
 _NUMBER = re.compile(rf"{_NUMBER_START}[+(]{{0,2}}[0-9](?:{_GAP}[0-9]){{6,21}}(?!\w)")
 _OPEN_NUMBER = re.compile(rf"{_NUMBER_START}(?:[+(]{{1,2}}|[+(]{{0,2}}[0-9](?:{_GAP}[0-9]){{0,21}}{_GAP})")
 
 _CARD = re.compile(r"[2-6][0-9](?:[ -]?[0-9]){11,17}")
-_ABROAD = re.compile(r"\(?(?:\+|00) ?\(?[1-9](?:[ ()./-]{0,2}[0-9]){6,14}")
+_ABROAD = re.compile(r"\(?(?:\+|00) ?\(?[1-9](?:[ ()./-]{0,3}[0-9]){6,14}")
 _AT_HOME = re.compile(
-    r"\(?0[0-9]{1,5}\)?(?:[ /-]{1,2}[0-9]{2,8}){1,4}|0[1-9][0-9]{8,10}"
+    r"\(?0[0-9]{1,5}\)?(?:[ /-]{1,3}[0-9]{2,8}){1,4}|0[1-9][0-9]{8,10}"
     r"|\(?[2-9][0-9]{2}(?:\) ?|[-. ])[0-9]{3}[-. ][0-9]{4}"
 )
 _not_a_digit = re.compile("[^0-9]")
 _TRIGGER = re.compile("[@+(0-9]")
-_NUMBER_TRIGGER = re.compile("^-?[0-9]{13}")
+_NEEDS = re.compile(rf"@|[0-9](?:{_GAP}[0-9]){{6}}|[A-Z][0-9]{{2}}")
+_NUMBER_TRIGGER = re.compile("[0-9]{13}")
 
 # ISO 13616: the length of an IBAN by its country.
 _LENGTHS = {
@@ -167,5 +170,6 @@ class PersonalData(PatternGuardrail):
             on_prompt=on_prompt,
             paths=paths,
             trigger=_TRIGGER,
+            needs=_NEEDS,
             number_trigger=_NUMBER_TRIGGER,
         )

@@ -27,6 +27,7 @@ _ISSUED = Rule(
     re.compile(rf"{_NO_WORD}(?:{_PREFIXES})(?={_KEY}{{0,63}}[0-9]){_KEY}{{14,}}"),
     re.compile(rf"{_NO_WORD}(?:[A-Za-z][\w.-]{{0,11}}|(?:{_PREFIXES}){_KEY}{{0,64}})"),
     more=_key_goes_on,
+    in_word=True,
 )
 
 _CREDENTIAL = r"[A-Za-z0-9._~+/=\-]"
@@ -35,37 +36,40 @@ _AFTER_SCHEME = "|".join(f"(?<={scheme} )" for scheme in ("[Bb]earer", "BEARER",
 _HEADER = Rule(
     "a key in a header",
     _LABEL,
-    re.compile(rf"(?:{_AFTER_SCHEME})(?={_CREDENTIAL}{{0,63}}{_MIXED}){_CREDENTIAL}{{12,}}"),
-    re.compile(rf"(?:{_AFTER_SCHEME}){_CREDENTIAL}{{1,64}}"),
+    re.compile(rf"(?<= )(?:{_AFTER_SCHEME})(?={_CREDENTIAL}{{0,63}}{_MIXED}){_CREDENTIAL}{{12,}}"),
+    re.compile(rf"(?<= )(?:{_AFTER_SCHEME}){_CREDENTIAL}{{1,64}}"),
     more=re.compile(rf"{_CREDENTIAL}+"),
+    needs=("earer ", "EARER ", "asic ", "ASIC "),
+    in_word=True,
 )
 
 _VALUE = r"[^\s\"',;&}\\]"
-_ASSIGN = r"[:=]\s{0,2}[\"']?"
-_OPEN_ASSIGN = rf"{_ASSIGN}{_VALUE}{{0,64}}"
 
 
-def _behind(words: Sequence[str]) -> str:
-    """Behind one of these words, in any case; a closing quote or a blank may stand between."""
+def _assigned(words: Sequence[str]) -> str:
+    """The sign behind one of these words, in any case; a closing quote or a blank may stand between."""
     between = ("", "[\"' ]", "[\"'] ")
-    return "(?:" + "|".join(f"(?<=(?i:{word}){gap})" for word in words for gap in between) + ")"
+    behind = "|".join(f"(?<=(?i:{word}){gap}[:=])" for word in words for gap in between)
+    return rf"[:=](?:{behind})\s{{0,2}}[\"']?"
 
 
-_PASSWORDS = _behind(("password", "passwd", "passphrase"))
-_TOKENS = _behind(("api[-_ ]key", "apikey", "secret", "token", "authorization"))
+# The value alone is taken out; a word such as password may be shown.
+_PASSWORDS = _assigned(("password", "passwd", "passphrase"))
+_TOKENS = _assigned(("api[-_ ]key", "apikey", "secret", "token", "authorization"))
+_value_goes_on = re.compile(rf"{_VALUE}+")
 _PASSWORD = Rule(
     "a password",
     _LABEL,
-    re.compile(rf"{_PASSWORDS}{_ASSIGN}(?P<value>{_VALUE}{{4,}})"),
-    re.compile(rf"{_PASSWORDS}{_OPEN_ASSIGN}"),
-    more=re.compile(rf"{_VALUE}+"),
+    re.compile(rf"{_PASSWORDS}(?P<value>{_VALUE}{{4,}})"),
+    re.compile(rf"{_PASSWORDS}{_VALUE}{{0,64}}"),
+    more=_value_goes_on,
 )
 _TOKEN = Rule(
     "a token",
     _LABEL,
-    re.compile(rf"{_TOKENS}{_ASSIGN}(?P<value>(?={_VALUE}{{0,63}}[0-9]){_VALUE}{{6,}})"),
-    re.compile(rf"{_TOKENS}{_OPEN_ASSIGN}"),
-    more=re.compile(rf"{_VALUE}+"),
+    re.compile(rf"{_TOKENS}(?P<value>(?={_VALUE}{{0,63}}[0-9]){_VALUE}{{6,}})"),
+    re.compile(rf"{_TOKENS}{_VALUE}{{0,64}}"),
+    more=_value_goes_on,
 )
 _BLOCK = Rule(
     "a private key",
@@ -73,10 +77,12 @@ _BLOCK = Rule(
     re.compile(r"-----BEGIN (?:[A-Z]{2,12} ){0,3}PRIVATE KEY-----[A-Za-z0-9+/=\s-]*"),
     re.compile(r"-{1,5}(?:(?<=-----)(?:B|BE|BEG|BEGI|BEGIN(?: [A-Z]{0,12}){0,5}-{0,5}))?"),
     more=re.compile(r"[A-Za-z0-9+/=\s-]+"),
+    needs=("PRIVATE KEY-----",),
 )
 _TOKEN_LIKE = r"[A-Za-z0-9+/_-]"
 # What every one of the rules needs; a number that stands alone is no secret.
-_TRIGGER = re.compile("[:=_-]|[0-9][A-Za-z.]|[A-Za-z.][0-9]")
+_TRIGGER = re.compile("[0-9:=_-]")
+_NEEDS = re.compile("[0-9:=_-](?:(?<=[:=_-])|(?=[A-Za-z.])|(?<=[A-Za-z.].))")
 _NO_NUMBER = re.compile("(?!)")
 
 
@@ -141,4 +147,5 @@ class Secrets(PatternGuardrail):
             paths=paths,
             trigger=_TRIGGER,
             number_trigger=_NO_NUMBER,
+            needs=_NEEDS if min_entropy is None else None,
         )

@@ -245,6 +245,8 @@ class StreamDecoder(Generic[T]):
 
     def _fail(self, error: StructStreamError) -> list[StreamingResponse[T]]:
         self._ended = True
+        if self._gate is not None and isinstance(error, BlockedError):
+            self._gate.leave()
         last_good = self._answer.fail(error)
         return [] if last_good is None else [last_good]
 

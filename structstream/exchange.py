@@ -29,9 +29,8 @@ from .errors import (
     StructStreamError,
     UnexpectedResponseError,
 )
-from .gate import Ask, Rail, awaits
+from .judging import Judging
 from .providers import model_schema, wrap_key
-from .request import text_of
 from .response import Attempt, OutcomeKind, Timings
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
     from .request import StreamingStructuredRequest
     from .response import Outcome, StreamingResponse
     from .transport import HTTPAnswer, Transport
-    from .verdicts import Guardrail, Verdict
+    from .verdicts import Guardrail
 
 __all__ = ["Connect", "Exchange", "Head", "Ledger"]
 
@@ -147,9 +146,9 @@ class Exchange(Generic[T]):
             guardrails=guardrails,
             tell=tell,
         )
-        self._rails = [Rail(guardrail, tell) for guardrail in guardrails]
         self._sent = False
         self._watchdog = Watchdog(clock)
+        self._judging = Judging(guardrails, tell, clock, self._watchdog) if guardrails else None
         self._answer: HTTPAnswer | None = None
         self._headers: Mapping[str, str] = {}
         self._between = inf if request.timeouts.between_tokens is None else request.timeouts.between_tokens
@@ -162,13 +161,14 @@ class Exchange(Generic[T]):
     async def run(self) -> AsyncGenerator[StreamingResponse[T], None]:
         """Yield each step; the last one carries the outcome. Leaving at any point closes the connection."""
         self._begin()
-        decoder, watchdog = self._decoder, self._watchdog
+        decoder, watchdog, request = self._decoder, self._watchdog, self._request
         error: StructStreamError | None = None
         try:
             try:
-                await self._judge_prompt()
+                if self._judging is not None:
+                    await self._judging.prompt(request)
                 body = await self._open()
-                if self._request.enable_streaming:
+                if request.enable_streaming:
                     data = await self._first(body)
                     with watchdog:
                         while data:
@@ -198,7 +198,7 @@ class Exchange(Generic[T]):
             except (asyncio.CancelledError, GeneratorExit):
                 self._seal(decoder.finish(_cancelled()))
                 raise
-            last = self._seal(decoder.finish(await self._drain_answer(error) if self._rails else error))
+            last = self._seal(decoder.finish(await self._judge_rest(error)))
             if not self._said_all:
                 await self._close()  # before the caller looks at the failure, for as long as he likes
             yield last
@@ -213,60 +213,21 @@ class Exchange(Generic[T]):
             self._watchdog.interrupt()
         _logger.debug("%s: attempt %d starts, mode %s", self._name, self._number, self._mode)
 
-    async def _judge_prompt(self) -> None:
-        """Ask the guardrails about the conversation, before anything is sent.
-
-        Raises:
-            BlockedError: one of them says anything but allow, or failed.
-        """
-        if not self._rails:
-            return
-        text = text_of(self._request.conversation)
-        for rail in self._rails:
-            verdict = rail.check_prompt(text)
-            if awaits(verdict):
-                verdict = await self._verdict(Ask(rail, verdict, ""))
-            verdict = rail.settled(verdict, "")
-            if verdict.action != "allow":
-                rail.tell("stop", "")
-                raise BlockedError(rail.name, verdict.reason or "the prompt holds what is not to be sent")
-            rail.tell("allow", "")
-
     async def _judge(self) -> list[StreamingResponse[T]]:
         """Await the verdict that the answer waits for, and return the steps that it sets free."""
         decoder = self._decoder
         ask = decoder.asks
-        if ask is None:
+        if ask is None or self._judging is None:
             return []
         try:
-            return decoder.settle(await self._verdict(ask))
+            return decoder.settle(await self._judging.verdict(ask, self._total_at))
         except BlockedError as error:
             return decoder.block(error)
 
-    async def _verdict(self, ask: Ask) -> Verdict:
-        """Await a judgement, no longer than its guardrail may take.
-
-        Raises:
-            BlockedError: the guardrail failed, and that closes the gate.
-        """
-        rail = ask.rail
-        timeout = inf if rail.guardrail.timeout is None else rail.guardrail.timeout
-        when = self._clock.now() + timeout
-        why = "it took too long"
-        try:
-            with self._watchdog.until(min(when, self._total_at)):
-                return await ask.judgement
-        except DeadlinePassed:
-            if when > self._total_at:
-                raise
-        except Interrupted:
-            raise
-        except Exception as error:  # noqa: BLE001  # the guardrail is the caller's: whatever it raises closes the gate
-            why = type(error).__name__
-        return rail.failed(why, ask.path)
-
-    async def _drain_answer(self, error: StructStreamError | None) -> StructStreamError | None:
+    async def _judge_rest(self, error: StructStreamError | None) -> StructStreamError | None:
         """Have judged what is left at the end; return what the answer ends with."""
+        if self._judging is None:
+            return error
         decoder = self._decoder
         decoder.drain(error)
         try:

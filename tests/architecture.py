@@ -61,7 +61,7 @@ _PARTS = {
     "providers.openai_responses": "providers.openai_items",
 }
 _EDGE = ("transport", "clock")
-_SERVICE = ("service", "stream", "sync", "exchange", "pool")
+_SERVICE = ("service", "stream", "sync", "exchange", "judging", "pool")
 _POLICIES = ("resilience", "guardrails", "instrumentation")
 # A guardrail may stand on the pattern matcher; the front of the package names them all.
 _OWN = {"guardrails": ("guardrails.*",)}

@@ -176,6 +176,7 @@ class Segments(JSONRewriter):
         self._line: deque[_Entry] = deque()
         self._worker = self._work()
         self._waits: Ask | None = None
+        self._left = False
         self._behind: deque[Ask] = deque()
         self.changed = False
         """Whether something was taken out."""
@@ -193,8 +194,10 @@ class Segments(JSONRewriter):
         Raises:
             BlockedError: a guardrail said stop, or failed.
         """
-        if self._waits is None:
+        if self._waits is None and not self._left:
+            self._left = True  # a stop leaves nothing to go on with
             self._waits = next(self._worker)
+            self._left = False
 
     def settle(self, verdict: Verdict) -> None:
         """Bring the verdict that `asks` asked for.
@@ -203,15 +206,17 @@ class Segments(JSONRewriter):
             BlockedError: it says stop, or a later one does.
         """
         if self._waits is not None:
+            self._waits, self._left = None, True
             self._waits = self._worker.send(verdict)
-        else:
+            self._left = False
+        elif self._behind:
             self._settle_behind(self._behind.popleft(), verdict)
 
     def leave(self) -> bool:
         """Give up what waits; return whether something did."""
         left = [*self._behind, *([self._waits] if self._waits is not None else [])]
         self._behind.clear()
-        self._waits = None
+        self._waits, self._left = None, True
         self._worker.close()
         for ask in left:
             close = getattr(ask.judgement, "close", None)
@@ -286,17 +291,17 @@ class Segments(JSONRewriter):
             part, text, path, take = line.popleft()
             if take is not None:
                 kind: TextKind = part  # type: ignore[assignment]  # whole texts stand in line under their kind
-                self._begin(kind, path)
+                self._start(kind, path)
                 take((yield from self._through(text)) + (yield from self._ends()))
             elif part == "raw":
                 self._out.append(text)
             elif part == "begin":
-                self._begin("value", path)
+                self._start("value", path)
             else:
                 judged = yield from (self._ends() if part == "end" else self._through(text))
                 self._out.append(encode(judged)[1:-1])
 
-    def _begin(self, kind: TextKind, path: str) -> None:
+    def _start(self, kind: TextKind, path: str) -> None:
         for stage in self._stages:
             stage.begin(kind, path)
 

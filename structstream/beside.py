@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import BlockedError, StructStreamError
 
@@ -38,7 +38,11 @@ def _put(parts: list[str], text: str) -> None:
     parts[:] = [text]
 
 
-def seal_said(gate: Gate, answer: AnswerReader[object], error: StructStreamError | None) -> None:
+def seal_said(
+    gate: Gate,
+    answer: AnswerReader[Any],  # Any: of any response model
+    error: StructStreamError | None,
+) -> None:
     """Settle what may be told at the end: of text that was stopped, or not judged, nothing.
 
     Args:

@@ -196,6 +196,15 @@ class StreamDecoder(Generic[T]):
         """End the answer because a guardrail did not give the verdict that `asks` asked for."""
         return self._fail(error)
 
+    def redact(self, text: str) -> str:
+        """Return a text of the provider, such as a header, as the guardrails let it through."""
+        if self._gate is None:
+            return text
+        try:
+            return self._gate.redact(text)
+        except BlockedError:
+            return ""
+
     def drain(self, error: StructStreamError | None = None) -> None:
         """Read what the end of the body brings, so that `asks` tells what has to be judged before `finish`.
 

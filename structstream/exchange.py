@@ -105,7 +105,8 @@ class Exchange(Generic[T]):
         tell: hears what happens; None for nobody.
 
     Raises:
-        ConfigurationError: a guardrail is none; or provider, mode and response model do not go together; nothing was sent.
+        ConfigurationError: provider, mode and response model do not go together, or a guardrail is none; nothing
+            was sent.
     """
 
     def __init__(
@@ -257,7 +258,8 @@ class Exchange(Generic[T]):
         with self._watchdog.until(self._first_at):
             answer = await transport.stream(self._call, connect_timeout=self._request.timeouts.connect)
         self._answer = answer
-        self._headers = {name: value for name, value in answer.headers.items() if _HEADERS.match(name)}
+        redact = self._decoder.redact
+        self._headers = {name: redact(value) for name, value in answer.headers.items() if _HEADERS.match(name)}
         body = aiter(answer)
         if 300 <= answer.status < 400:
             raise _moved(self._route.spec.name, answer)

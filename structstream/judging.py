@@ -75,11 +75,12 @@ class Judging:
         why = "it took too long"
         try:
             with self._watchdog.until(min(when, deadline)):
-                return await ask.judgement  # type: ignore[misc]  # what is asked for can be awaited
+                judgement: object = await ask.judgement if awaits(ask.judgement) else ask.judgement
+                return ask.rail.settled(judgement, ask.path)
         except DeadlinePassed:
             if when > deadline:
                 raise
-        except Interrupted:
+        except (Interrupted, BlockedError):
             raise
         except Exception as error:  # noqa: BLE001  # the guardrail is the caller's: whatever it raises closes the gate
             why = type(error).__name__

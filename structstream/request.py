@@ -179,10 +179,10 @@ class StreamingStructuredRequest(Generic[T]):
 
 
 def text_of(conversation: Sequence[Message]) -> str:
-    """Return all text of a conversation, one part a line; pictures and other parts without text are left out.
+    r"""Return all text of a conversation, one part a line; pictures and other parts without text are left out.
 
     >>> text_of([{"role": "system", "content": "Be brief."}, {"role": "user", "content": [{"text": "Who?"}]}])
-    'Be brief.\\nWho?'
+    'Be brief.\nWho?'
     """
     return "\n".join(text for message in conversation for text in _texts(message))
 

@@ -31,7 +31,7 @@ def starts_of(secret: str) -> str:
 
 
 @given(texts(), st.data())
-@example(('x password: hunter2; y', []), None)
+@example(("x password: hunter2; y", []), None)
 def test_what_is_shown_depends_on_the_text_alone(text: tuple[str, list[str]], data: st.DataObject | None) -> None:
     whole = screened(RAILS, [text[0]])[-1]
     pieces = list(text[0]) if data is None else data.draw(cuts(text[0]))
@@ -90,7 +90,8 @@ def test_plain_prose_passes_as_it_is(text: str) -> None:
 
 def test_a_word_waits_for_its_end_and_no_longer_than_a_word_can_be() -> None:
     shown = screened(RAILS, ["Hello wor", "ld and ", "x" * 64, "x"])
-    assert shown == ["", "Hello ", "Hello world and ", "Hello world and ", f"Hello world and {'x' * 65}", f"Hello world and {'x' * 65}"]
+    long = f"Hello world and {'x' * 65}"
+    assert shown == ["", "Hello ", "Hello world and ", "Hello world and ", long, long]
 
 
 def test_a_key_without_an_end_is_taken_out_at_once_and_all_that_follows_with_it() -> None:
@@ -158,7 +159,7 @@ def test_a_guardrail_that_must_be_awaited_cannot_look_at_every_delta() -> None:
         screen.whole("text", "value")
 
 
-@given(st.text(st.sampled_from("ab bad\u0301ＢＡＤ-"), max_size=40), st.data())
+@given(st.text(st.sampled_from("ab bad\u0301\uff22\uff21\uff24-"), max_size=40), st.data())
 def test_a_screen_of_other_guardrails_keeps_the_law_as_well(text: str, data: st.DataObject) -> None:
     rails = (DenyList(["bad", "a b"], on_find="redact"), MaxLength(20, on_find="redact"))
     shown = screened(rails, data.draw(cuts(text)))

@@ -158,8 +158,6 @@ async def test_a_request_takes_guardrails_only() -> None:
         Judging([3], None, FakeClock(), Watchdog(FakeClock()))  # type: ignore[list-item]  # that is the test
 
 
-
-
 async def test_a_caller_who_leaves_while_a_verdict_is_awaited_leaves_nothing_behind() -> None:
     begun = asyncio.Event()
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Gate"]
 
+_SHORT_FIND = 8  # characters: one, in quotes, perhaps escaped
 _literals = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 
 
@@ -96,13 +97,13 @@ class Gate:
                 self._segments.feed(screened.take())
                 self._work(self._segments)
         if self._fault is not None:
-            raise self._fault
+            raise self._safe(self._fault)
 
     def _repaired(self, repair: JSONRepair, text: str) -> str:
         try:
             return repair.feed(text)
         except (JSONSyntaxError, JSONLimitError) as error:
-            self._fault = self._fault or self._safe(error)
+            self._fault = self._fault or error
             return repair.salvaged
 
     def _work(self, segments: Segments) -> None:
@@ -223,11 +224,11 @@ class Gate:
         return path if self._wrap_key is None else unwrapped_path(path, self._wrap_key) or ""
 
     def _safe(self, error: StructStreamError) -> StructStreamError:
-        """An error whose path may be shown."""
-        if isinstance(error, JSONSyntaxError) and error.path:
+        """An error that tells neither a path nor a word as the model wrote them."""
+        if isinstance(error, JSONSyntaxError):
             return JSONSyntaxError(
                 expected=error.expected,
-                found=error.found,
+                found=error.found if len(error.found) <= _SHORT_FIND or error.found == "end of text" else "a word",
                 offset=error.offset,
                 line=error.line,
                 column=error.column,
@@ -245,7 +246,7 @@ class _ScreenedJSON(JSONRewriter):
         super().__init__()
         self.rails = [Rail(rail.guardrail) for rail in rails]  # that tell nobody
         self.screen = Screen(rails, path)
-        self.spares = self.screen.spares_numbers  # type: ignore[method-assign]  # a frame less for each structure
+        self.spares = self.screen.spares_numbers  # type: ignore[method-assign, assignment]  # a frame less for each structure
 
     def begin_string(self) -> None:
         self.screen.begin("value")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
 
 from structstream.jsongrammar import (
     SHORT,
@@ -15,9 +14,6 @@ from structstream.jsongrammar import (
     unescape,
 )
 from structstream.text import render_path
-
-if TYPE_CHECKING:
-    from structstream.verdicts import TextKind
 
 __all__ = ["JSONRewriter", "encode", "is_plain"]
 
@@ -154,7 +150,7 @@ class JSONRewriter:
             end = _match_structure(part).end()  # type: ignore[union-attr]  # matches the empty text
             if end:
                 self._copy(part if end == len(part) else part[:end])
-            if end < len(part) and not self._waits(part[end:], quote >= 0):
+            if end < len(part) and not self._keeps(part[end:], quote >= 0):
                 self._fault(part[end:], text[stop : stop + 1])
                 return stop
         return self._begin(text, quote) if quote >= 0 else stop
@@ -164,7 +160,7 @@ class JSONRewriter:
         self._length += len(part)
         return self._length > _MAX_TOKEN or _goes_on(part) is None
 
-    def _waits(self, rest: str, followed: bool) -> bool:
+    def _keeps(self, rest: str, followed: bool) -> bool:
         """Whether what is left of a structure is a scalar that may go on; then it waits."""
         found = _match_scalar_start(rest)
         if followed or found is None or rest[found.end() :].strip(" \t\n\r"):

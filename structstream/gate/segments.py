@@ -1,7 +1,7 @@
 """The guardrails that look at sentences or whole fields, and those that have to be awaited.
 
-What they have not judged waits here, and all that stands behind it. A verdict that has to be awaited stops the work until
-`settle` brings it; whoever reads the stream awaits it (this machine knows no event loop).
+What they have not judged waits here, and all that stands behind it. A verdict that has to be awaited stops the work
+until `settle` brings it; whoever reads the stream awaits it (this machine knows no event loop).
 """
 
 from __future__ import annotations

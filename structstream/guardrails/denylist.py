@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from structstream.errors import ConfigurationError
-from structstream.verdicts import ALLOW, GuardedText, Guardrail, GuardUnit, REDACTED, Span, Verdict
+from structstream.verdicts import ALLOW, REDACTED, GuardedText, Guardrail, GuardUnit, Span, Verdict
 
 from .patterns import OnFind
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from typing import Any
 
 from structstream.errors import ConfigurationError
 from structstream.verdicts import ALLOW, GuardedText, GuardMode, Guardrail, GuardUnit, Judgement, TextKind, Verdict
@@ -21,8 +22,8 @@ class CallableGuardrail(Guardrail):
     """Makes a guardrail of a function that takes a text.
 
     Args:
-        check: judges a text of the answer; plain or async. It returns a `Verdict`, True or None to allow, False to stop,
-            or the text that is to stand in place of the one it was given. None looks at no answer.
+        check: judges a text of the answer; plain or async. It returns a `Verdict`, True or None to allow, False to
+            stop, or the text that is to stand in place of the one it was given. None looks at no answer.
         prompt: judges the text of the prompt likewise; any text but that of the prompt stops. None looks at no prompt.
         name: told in errors and facts; None takes the function's.
         mode, unit, window, kinds, paths, timeout, fail_open: as in `Guardrail`.
@@ -52,7 +53,7 @@ class CallableGuardrail(Guardrail):
         given = check or prompt
         if given is None or not all(callable(each) for each in (check, prompt) if each is not None):
             raise ConfigurationError("give a function as check, or one as prompt, or both")
-        self.name = name or getattr(given, "__name__", type(given).__name__)
+        self.name = str(name or getattr(given, "__name__", type(given).__name__))
         self.mode = mode
         self.unit = unit
         self.window = window
@@ -73,11 +74,22 @@ class CallableGuardrail(Guardrail):
 
 
 def _judged(answer: Answer | Awaitable[Answer], text: str) -> Judgement:
-    return _awaited(answer, text) if inspect.isawaitable(answer) else _verdict(answer, text)
+    return _Later(answer, text) if inspect.isawaitable(answer) else _verdict(answer, text)
 
 
-async def _awaited(answer: Awaitable[Answer], text: str) -> Verdict:
-    return _verdict(await answer, text)
+class _Later:
+    """The verdict of an async function; one that nobody awaits is closed with what it waits for."""
+
+    def __init__(self, answer: Awaitable[Answer], text: str) -> None:
+        self._answer = answer
+        self._text = text
+
+    def __await__(self) -> Generator[Any, Any, Verdict]:  # Any: what passes between a coroutine and its event loop
+        return _verdict((yield from self._answer.__await__()), self._text)
+
+    def close(self) -> None:
+        if inspect.iscoroutine(self._answer):
+            self._answer.close()
 
 
 def _verdict(answer: Answer, text: str) -> Verdict:

@@ -1,4 +1,4 @@
-"""Guardrails that look for patterns as text comes letter by letter: what they find is never shown, nor the start of it."""
+"""Guardrails that look for patterns as text comes letter by letter: neither what they find is shown, nor its start."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Finding = tuple[Span, str]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One thing to look for.
+    r"""One thing to look for.
 
     The two patterns make it work on text that is cut anywhere. `open` decides how long text waits, so it must match
     every start of what `full` matches, and the whole of it; and what it matches must have no start that it does not.
@@ -29,7 +29,7 @@ class Rule:
         name: what it is called in reasons.
         label: what stands in its place.
         full: what is looked for, as it is written; a group ``value`` is the part that is taken out, else all of it.
-        open: what may still become a match of `full`, without the ``\\Z`` behind it.
+        open: what may still become a match of `full`, without the ``\Z`` behind it.
         accepts: judges what `full` has found, from the text and the place of the match, and returns its end, label and
             name; None for none. Without it everything is taken as it is.
         more: what follows directly and belongs to it, however long; None where `full` ends by itself.

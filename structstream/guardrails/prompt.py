@@ -34,7 +34,9 @@ class PromptLength(Guardrail):
     def check_prompt(self, text: str) -> Verdict:
         """Judge the length."""
         if len(text.strip()) < self.least:
-            return Verdict.stop(f"the prompt has fewer than {self.least} characters" if text.strip() else "the prompt is empty")
+            return Verdict.stop(
+                f"the prompt has fewer than {self.least} characters" if text.strip() else "the prompt is empty"
+            )
         if len(text) > self.most:
             return Verdict.stop(f"the prompt has {len(text)} characters, more than the {self.most} allowed")
         return ALLOW

@@ -11,10 +11,12 @@ from .patterns import OnFind, PatternGuardrail, Rule
 
 __all__ = ["Secrets", "entropy"]
 
-# What issued keys begin with: the providers that `errors.scrub` knows, clouds, code hosts, payment, chat, JSON web tokens.
-_PREFIXES = (
-    r"sk[-_]|pk[-_]|rk[-_]|gsk_|xai-|pplx-|hf_|AIza|ya29\.|A(?:KIA|SIA|IDA|ROA)|gh[pousr]_|github_pat_|"
-    r"glpat-|npm_|pypi-|dop_v1_|xox[abeoprs]-|SG\.|eyJ|whsec_|shpat_|sq0[a-z]{3}-"
+# What issued keys begin with: providers that `errors.scrub` knows, clouds, code hosts, payment, chat, JSON web tokens.
+_PREFIXES = "|".join(
+    (
+        *(r"[spr]k[-_]", "gsk_", "xai-", "pplx-", "hf_", "AIza", r"ya29\.", "A(?:KIA|SIA|IDA|ROA)", "gh[pousr]_"),
+        *("github_pat_", "glpat-", "npm_", "pypi-", "dop_v1_", "xox[abeoprs]-", r"SG\.", "eyJ", "whsec_", "shpat_"),
+    )
 )
 _LABEL = "[secret]"
 _KEY = r"[A-Za-z0-9_.\-]"
@@ -79,7 +81,7 @@ _BLOCK = Rule(
     more=re.compile(r"[A-Za-z0-9+/=\s-]+"),
     needs=("PRIVATE KEY-----",),
 )
-_TOKEN_LIKE = r"[A-Za-z0-9+/_-]"
+_RANDOM = r"[A-Za-z0-9+/_-]"
 # What every one of the rules needs; a number that stands alone is no secret.
 _TRIGGER = re.compile("[0-9:=_-]")
 _NEEDS = re.compile("[0-9:=_-](?:(?<=[:=_-])|(?=[A-Za-z.])|(?<=[A-Za-z.].))")
@@ -103,19 +105,17 @@ def _random_rule(least: float) -> Rule:
         mixed = any(char.isdigit() for char in token) and any(char.isalpha() for char in token)
         return (end, _LABEL, "a token that looks random") if mixed and entropy(token) >= least else None
 
-    full = re.compile(rf"(?<!{_TOKEN_LIKE}){_TOKEN_LIKE}{{24,128}}(?!{_TOKEN_LIKE})")
-    return Rule(
-        "a token", _LABEL, full, re.compile(rf"(?<!{_TOKEN_LIKE}){_TOKEN_LIKE}{{1,128}}"), accept
-    )
+    full = re.compile(rf"(?<!{_RANDOM}){_RANDOM}{{24,128}}(?!{_RANDOM})")
+    return Rule("a token", _LABEL, full, re.compile(rf"(?<!{_RANDOM}){_RANDOM}{{1,128}}"), accept)
 
 
 class Secrets(PatternGuardrail):
     """Finds keys, tokens, passwords and private keys by their form.
 
-    Found are keys with the prefix of those who issue them, credentials behind ``Bearer`` and ``Basic``, what is assigned
-    to a password, token, secret or API key (``password: …``, ``"api_key": "…"``), and PEM private keys. A key needs a digit
-    among its first 64 characters, or many words would be keys. Unlike `structstream.errors.scrub`, which may take out
-    too much of a log line, it spares prose.
+    Found are keys with the prefix of those who issue them, credentials behind ``Bearer`` and ``Basic``, what is
+    assigned to a password, token, secret or API key (``password: …``, ``"api_key": "…"``), and PEM private keys. A key
+    needs a digit among its first 64 characters, or many words would be keys. Unlike `structstream.errors.scrub`, which
+    may take out too much of a log line, it spares prose.
 
     Args:
         min_entropy: also take out tokens of 24 to 128 characters, letters and digits, that carry so many bits a

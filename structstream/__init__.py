@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         UnavailableError,
         UnexpectedResponseError,
     )
+    from .guardrails import CallableGuardrail, DenyList, MaxLength, PersonalData, PromptLength, Secrets
     from .history import AnswerHistory
     from .jsonsink import JSONLimits
     from .markers import HoldParent, ShowWhenComplete, Stated, WithState
@@ -80,6 +81,7 @@ if TYPE_CHECKING:
     from .tee import tee
     from .tracker import ProgressTracker
     from .transport import HTTPAnswer, SDKTransport, Transport
+    from .verdicts import GuardedText, Guardrail, Span, Verdict
 
 __version__ = "0.1.0"
 
@@ -123,6 +125,7 @@ _HOMES = {
         "UnexpectedResponseError",
     ),
     "history": ("AnswerHistory",),
+    "guardrails": ("CallableGuardrail", "DenyList", "MaxLength", "PersonalData", "PromptLength", "Secrets"),
     "jsonsink": ("JSONLimits",),
     "markers": ("HoldParent", "ShowWhenComplete", "Stated", "WithState"),
     "metrics": ("StreamingMetrics",),
@@ -160,6 +163,7 @@ _HOMES = {
     "tee": ("tee",),
     "tracker": ("ProgressTracker",),
     "transport": ("HTTPAnswer", "SDKTransport", "Transport"),
+    "verdicts": ("GuardedText", "Guardrail", "Span", "Verdict"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -175,6 +179,7 @@ __all__ = [
     "BudgetExceededError",
     "CachePolicy",
     "Cadence",
+    "CallableGuardrail",
     "CircuitOpenError",
     "Clock",
     "ConcurrencyPolicy",
@@ -182,8 +187,11 @@ __all__ = [
     "ConnectionFailedError",
     "ContextLengthError",
     "DecodeError",
+    "DenyList",
     "FallbackPolicy",
     "FilteredError",
+    "GuardedText",
+    "Guardrail",
     "HTTPAnswer",
     "HTTPRequest",
     "HedgePolicy",
@@ -197,6 +205,7 @@ __all__ = [
     "LimitsPolicy",
     "ListView",
     "MappingView",
+    "MaxLength",
     "Message",
     "Midstream",
     "MissingDependencyError",
@@ -209,11 +218,13 @@ __all__ = [
     "Partial",
     "PausePolicy",
     "PermissionDeniedError",
+    "PersonalData",
     "Policies",
     "ProgressCallback",
     "ProgressEvent",
     "ProgressFilter",
     "ProgressTracker",
+    "PromptLength",
     "ProtocolError",
     "ProviderError",
     "ProviderSpec",
@@ -223,8 +234,10 @@ __all__ = [
     "RetryPolicy",
     "SDKTransport",
     "SSEError",
+    "Secrets",
     "ServerError",
     "ShowWhenComplete",
+    "Span",
     "Stated",
     "StreamCancelledError",
     "StreamDecoder",
@@ -248,6 +261,7 @@ __all__ = [
     "UnavailableError",
     "UnexpectedResponseError",
     "Usage",
+    "Verdict",
     "WithState",
     "__version__",
     "parse_stream",

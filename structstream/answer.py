@@ -23,11 +23,15 @@ from .residual import Splice
 from .response import Outcome, OutcomeKind, StreamingResponse, ToolCall, kind_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from .continuation import Continuation
     from .events import Finished, Started, ToolDelta
     from .jsonsink import JSONLimits
     from .partial import Estimate, Step
+    from .repair import JSONRepair
     from .response import TokenLogprob, Usage
+    from .verdicts import TextKind
 
 __all__ = ["AnswerReader", "Said"]
 
@@ -71,6 +75,19 @@ class Said:
         if self.finish is None or self.finish.reason in ("stop", "other"):
             self.finish = event
 
+    def texts(self) -> Iterator[tuple[TextKind, list[str]]]:
+        """Give each text with what it is; the list holds its pieces and may be changed."""
+        yield from (("prose", self.prose), ("thinking", self.thinking), ("refusal", self.refusal))
+        yield from (("tool_call", parts) for _, _, parts in self.calls.values())
+        yield from (("choice", parts) for parts in self.choices.values())
+
+    def withhold(self) -> None:
+        """Forget what was said: a guardrail has stopped it, or has not judged it."""
+        for _, parts in self.texts():
+            parts.clear()
+        self.logprobs = []
+        self.signature = ""
+
     def facts(self) -> dict[str, Any]:  # Any: the fields of an Outcome, of several types
         """What of it an outcome tells, by the outcome's own names."""
         return {
@@ -113,6 +130,7 @@ class AnswerReader(Generic[T]):
         self._continuation = continuation
         self._splice: Splice | None = None
         self._parser = self._make_parser(lenient=lenient, fail_fast=fail_fast)
+        self._call: list[str] | None = None  # where the arguments are told of the call that is the answer
         self._attempt = attempt
         self._chunks: list[str] = []  # deltas since the last step, read or not
         self._unread: list[str] = []
@@ -152,6 +170,32 @@ class AnswerReader(Generic[T]):
     def _has_come(self) -> bool:
         """Whether JSON came in this attempt."""
         return bool(self._parser.text) if self._splice is None else self._splice.begun
+
+    @property
+    def failure(self) -> StructStreamError | None:
+        """Why the answer failed, as far as that is known before its end."""
+        return self._failure
+
+    def own_the_call(self, call: int) -> None:
+        """Tell the arguments of a tool call as they were read, and not as they came."""
+        parts = self._call = self.said.calls[call][2]
+        parts.clear()
+
+    def take_repair(self) -> JSONRepair | None:
+        """Give the repair of lenient reading away: from now on the text comes repaired."""
+        return self._parser.take_repair() if self._splice is None else self._splice.take_repair()
+
+    def revise(self, change: Callable[[str], str]) -> None:
+        """Make the end from what `change` makes of the JSON text, instead of the text that was added."""
+        text = ""
+        with suppress(StructStreamError):  # a fault of the text is found again in the new one
+            self._parser.feed(self._take_unread())
+            self._parser.read()
+        with suppress(StructStreamError):
+            text = change(self._parser.text)
+        model, key, limits, context, estimate = self._document
+        self._parser = PartialParser(model, wrap_key=key, limits=limits, context=context, estimate=estimate)
+        self._unread = [text]
 
     def begin(self, event: Started) -> bool:
         """Take the start of an answer; return whether it is another one's, which voids what was said before it.
@@ -299,6 +343,8 @@ class AnswerReader(Generic[T]):
         facts = self.said.facts()
         if self.said.logprobs:
             facts["confidence"] = self._sure_of
+        if self._call is not None:
+            self._call[:] = [self._parser.text]
         outcome = Outcome(
             kind=OutcomeKind.COMPLETE if problem is None else kind_of(problem),
             result=result,

@@ -21,6 +21,7 @@ from .cadence import Patience
 from .clock import DeadlinePassed, Interrupted, Watchdog
 from .decoder import StreamDecoder
 from .errors import (
+    BlockedError,
     ConnectionFailedError,
     IncompleteError,
     ProviderError,
@@ -30,11 +31,12 @@ from .errors import (
     UnexpectedResponseError,
 )
 from .facts import AttemptBegan, AttemptEnded, FirstToken
+from .judging import Judging
 from .providers import schema_of, wrap_key
 from .response import Attempt, OutcomeKind, Timings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from .clock import Clock
     from .facts import Tell
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from .request import StreamingStructuredRequest
     from .response import StreamingResponse
     from .transport import HTTPAnswer, Transport
+    from .verdicts import Guardrail
 
 __all__ = ["Connect", "Exchange", "Head"]
 
@@ -79,10 +82,12 @@ class Exchange(Generic[T]):
         ledger: where the attempt writes itself down.
         limits: the bounds of the JSON; None for the defaults.
         max_event_bytes: the bound of one line and of one event of the stream; None for the default.
+        guardrails: what judges prompt and answer, those of the request among them.
         tell: hears of the attempt; None where nobody listens.
 
     Raises:
-        ConfigurationError: provider, mode and response model do not go together; nothing was sent.
+        ConfigurationError: provider, mode and response model do not go together, or a guardrail is none; nothing
+            was sent.
     """
 
     def __init__(
@@ -95,6 +100,7 @@ class Exchange(Generic[T]):
         ledger: Ledger[T],
         limits: JSONLimits | None = None,
         max_event_bytes: int | None = None,
+        guardrails: Sequence[Guardrail] = (),
         tell: Tell | None = None,
     ) -> None:
         self._request = request
@@ -104,7 +110,8 @@ class Exchange(Generic[T]):
         self._clock = clock
         self._ledger = ledger
         self._mode = route.mode(request)
-        stream = route.take_up(request)
+        # What is judged is read from its beginning, so nothing is taken up in the middle of a text.
+        stream = None if guardrails else route.take_up(request)
         self._call = stream or route.encode(request)
         going_on = request.continuation
         if going_on is not None and stream is None:
@@ -126,8 +133,12 @@ class Exchange(Generic[T]):
             attempt=self._number,
             continuation=going_on,
             estimate=ledger.estimate,
+            guardrails=guardrails,
+            tell=tell,
         )
+        self._sent = False
         self._watchdog = Watchdog(clock)
+        self._judging = Judging(guardrails, tell, clock, self._watchdog) if guardrails else None
         self._answer: HTTPAnswer | None = None
         self._headers: Mapping[str, str] = {}
         self._between = inf if request.timeouts.between_tokens is None else request.timeouts.between_tokens
@@ -142,12 +153,15 @@ class Exchange(Generic[T]):
     async def run(self) -> AsyncGenerator[StreamingResponse[T], None]:
         """Yield each step; the last one carries the outcome. Leaving at any point closes the connection."""
         self._begin()
-        decoder, watchdog, patience = self._decoder, self._watchdog, Patience(self._clock)
+        decoder, watchdog, request = self._decoder, self._watchdog, self._request
+        patience = Patience(self._clock)
         error: StructStreamError | None = None
         try:
             try:
+                if self._judging is not None:
+                    await self._judging.prompt(request)
                 body = await self._open()
-                if self._request.enable_streaming:
+                if request.enable_streaming:
                     data = await self._first(body)
                     with watchdog:
                         while data:
@@ -156,6 +170,9 @@ class Exchange(Generic[T]):
                                 self._first_partial = self._clock.now() - self._began
                             for response in patience.steps(responses):
                                 yield response
+                            while decoder.asks is not None:
+                                for response in await self._judge():
+                                    yield response
                             if decoder.done:
                                 break
                             watchdog.wait(self._deadline())
@@ -174,7 +191,7 @@ class Exchange(Generic[T]):
             except (asyncio.CancelledError, GeneratorExit):
                 self._seal(decoder.finish(_cancelled()))
                 raise
-            last = self._seal(decoder.finish(error))
+            last = self._seal(decoder.finish(await self._judge_rest(error)))
             if not self._said_all:
                 await self._close()  # before the caller looks at the failure, for as long as he likes
             yield last
@@ -190,6 +207,35 @@ class Exchange(Generic[T]):
             route = self._route
             self._tell(AttemptBegan(self._number, route.spec.name, route.model, self._mode, self._began))
 
+    async def _judge(self) -> list[StreamingResponse[T]]:
+        """Await the verdict that the answer waits for, and return the steps that it sets free."""
+        decoder = self._decoder
+        ask = decoder.asks
+        if ask is None or self._judging is None:
+            return []
+        try:
+            return decoder.settle(await self._judging.verdict(ask, self._total_at))
+        except BlockedError as error:
+            return decoder.block(error)
+
+    async def _judge_rest(self, error: StructStreamError | None) -> StructStreamError | None:
+        """Have judged what is left at the end; return what the answer ends with."""
+        if self._judging is None:
+            return error
+        decoder = self._decoder
+        decoder.drain(error)
+        try:
+            while decoder.asks is not None:
+                await self._judge()
+        except DeadlinePassed:
+            return error or self._late()
+        except Interrupted:
+            return error or _cancelled()
+        except asyncio.CancelledError:
+            self._seal(decoder.finish(_cancelled()))
+            raise
+        return error
+
     def _set_deadlines(self) -> None:
         timeouts, now = self._request.timeouts, self._ledger.begin()
         self._began = self._asked = now
@@ -203,10 +249,12 @@ class Exchange(Generic[T]):
             return _nothing()
         transport = await self._connect()
         self._set_deadlines()  # not before: the first call of a process imports the vendor's SDK, which takes seconds
+        self._sent = True
         with self._watchdog.until(self._first_at):
             answer = await transport.stream(self._call, connect_timeout=self._request.timeouts.connect)
         self._answer = answer
-        self._headers = {name: value for name, value in answer.headers.items() if _HEADERS.match(name)}
+        redact = self._decoder.redact
+        self._headers = {name: redact(value) for name, value in answer.headers.items() if _HEADERS.match(name)}
         body = aiter(answer)
         if 300 <= answer.status < 400:
             raise _moved(self._route.spec.name, answer)
@@ -302,7 +350,8 @@ class Exchange(Generic[T]):
             request_id=next((self._headers[name] for name in _REQUEST_IDS if name in self._headers), None),
         )
         ledger = self._ledger
-        ledger.attempts.append(attempt)
+        if self._sent or found.kind is not OutcomeKind.BLOCKED:  # what the prompt kept from being sent was no call
+            ledger.attempts.append(attempt)
         timings = Timings(self._first_byte, self._first_partial, self._clock.now() - self._began)
         outcome = replace(found, timings=timings, attempts=tuple(ledger.attempts), headers=self._headers)
         last.outcome = ledger.outcome = outcome

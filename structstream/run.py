@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .resilience import Steps
     from .resilience.bounds import CostOf
     from .response import StreamingResponse
+    from .verdicts import Guardrail
 
 __all__ = ["Run"]
 
@@ -54,6 +55,7 @@ class Run(Generic[T]):
         clock: measures and bounds.
         limits: the bounds of the JSON; None for the defaults.
         max_event_bytes: the bound of one line and of one event of the stream; None for the default.
+        guardrails: what judges prompt and answer, those of the request among them.
 
     Raises:
         ConfigurationError: provider, mode and response model do not go together; nothing was sent.
@@ -67,12 +69,14 @@ class Run(Generic[T]):
         *,
         limits: JSONLimits | None = None,
         max_event_bytes: int | None = None,
+        guardrails: Sequence[Guardrail] = (),
     ) -> None:
         self._request = request
         self._plan = plan
         self._clock = clock
         self._limits = limits
         self._max_event_bytes = max_event_bytes
+        self._guardrails = guardrails
         self._meter: Meter | None = None
         self.ledger: Ledger[T] = Ledger(clock, request.timeouts.total)
         self._tally = Tally()
@@ -130,6 +134,7 @@ class Run(Generic[T]):
                 ledger=self.ledger,
                 limits=self._limits,
                 max_event_bytes=self._max_event_bytes,
+                guardrails=self._guardrails,
                 tell=self.ledger.tell,
             ).run()
         except ConfigurationError as error:  # of another model, or of a rest that its dialect cannot say

@@ -32,6 +32,7 @@ from .stream import StructuredStream
 from .sync import BackgroundLoop, SyncStructuredLLMService
 from .tracker import reported
 from .transport import SDKTransport, Transport, transport_of
+from .verdicts import Guardrail
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Iterable
@@ -64,6 +65,7 @@ class StructuredLLMService:
         providers: rows that are added to `structstream.providers.ROUTES`, or replace those of the same name; None for
             none.
         api_keys: keys by the provider's name, before those of the environment; None for none.
+        guardrails: what judges every prompt and every answer, before those of the request.
         limits: the bounds of an answer's JSON; None for the defaults.
         max_event_bytes: the bound of one line and of one event of a stream, in bytes; None for 16 MiB.
         wrap_transport: puts a transport of the caller's around each that is used, such as one that records; None for
@@ -99,6 +101,7 @@ class StructuredLLMService:
         *,
         providers: Mapping[str, ProviderSpec] | None = None,
         api_keys: Mapping[str, str] | None = None,
+        guardrails: Sequence[Guardrail] = (),
         limits: JSONLimits | None = None,
         max_event_bytes: int | None = None,
         policies: Policies | None = None,
@@ -119,6 +122,7 @@ class StructuredLLMService:
         if not callable(wrap_transport or _as_it_is):
             raise ConfigurationError(f"wrap_transport must be callable or None, not {type(wrap_transport).__name__}")
         self._http2 = check_http2(http2)
+        self._guardrails = _checked_guardrails(guardrails)
         self._limits = limits
         self._max_event_bytes = max_event_bytes
         self._clock: Clock = clock or SystemClock()
@@ -152,7 +156,14 @@ class StructuredLLMService:
             request = replace(request, mode=self._mode)
         for model in request.fallback_models:
             self._plan(model)  # what cannot be asked is said before anything is sent
-        run = Run(request, self._plan, self._clock, limits=self._limits, max_event_bytes=self._max_event_bytes)
+        run = Run(
+            request,
+            self._plan,
+            self._clock,
+            limits=self._limits,
+            max_event_bytes=self._max_event_bytes,
+            guardrails=(*self._guardrails, *request.guardrails),
+        )
         typical = self._history.of(request.model, request.response_model)
         run.ledger.estimate = Estimate(expected_tokens=request.expected_tokens, typical=typical)
         policies = request.policies or self._policies
@@ -361,6 +372,18 @@ def _check_keys(keys: object) -> None:
     for name, key in keys.items():
         if not isinstance(key, str) or not key.strip():
             raise ConfigurationError(f"api_keys[{name!r}] must be text and not empty; this is {type(key).__name__}")
+
+
+def _checked_guardrails(guardrails: object) -> tuple[Guardrail, ...]:
+    if isinstance(guardrails, str | bytes) or not isinstance(guardrails, Sequence):
+        raise ConfigurationError(f"guardrails must be a list of Guardrail objects, not {type(guardrails).__name__}")
+    for guardrail in guardrails:
+        if not isinstance(guardrail, Guardrail):
+            raise ConfigurationError(
+                f"guardrails must be Guardrail objects, not {type(guardrail).__name__}; "
+                "wrap a function in CallableGuardrail"
+            )
+    return tuple(guardrails)
 
 
 def _check_bounds(limits: object, max_event_bytes: object) -> None:

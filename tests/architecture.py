@@ -51,7 +51,7 @@ class Floor:
 
 _WORDS = (
     *("errors", "continuation", "request", "response", "events", "facts", "policies", "progress", "patterns"),
-    *("markers", "metrics"),
+    *("markers", "metrics", "verdicts"),
 )
 _JSON_WORDS = ("jsongrammar", "jsonsink", "jsonstream", "jsonarray")
 _CORE = ("text", *_JSON_WORDS, "sse", "repair", "repair.*", "partial", "partial.*", "residual", "residual.*")
@@ -66,7 +66,7 @@ _PARTS = {
 _EDGE = ("transport", "httpclient", "http2", "clock")
 # What a caller steers by: how steps come, to whom, and what is told beside.
 _STEERING = ("cadence", "completion", "courier", "history", "many", "tee", "tracker")
-_CALLING = ("run", "layers", "exchange", "ledger", "pool", "adopted")
+_CALLING = ("run", "layers", "exchange", "judging", "ledger", "pool", "adopted")
 _SERVICE = ("service", "stream", "sync", *_CALLING, *_STEERING)
 _POLICIES = ("resilience", "guardrails", "instrumentation")
 # The attempts are one policy in several files: the others are its pure parts and belong to it alone.
@@ -75,8 +75,15 @@ _ATTEMPTS = ("resilience.retry", "resilience.holding")
 _TALLY = "resilience.tally"
 _OPTIONAL = frozenset({"genai_prices", "opentelemetry", "prometheus_client", "pyrate_limiter", "redis", "tenacity"})
 _NOW = frozenset({"time"})  # the clock alone tells the time and sleeps
-_CORES = (*_WORDS, *_CORE, "confidence", "answer", "parse", "decoder", "resume")
+_DECODER = ("answer", "gate", "beside", "parse", "decoder", "resume")
+_CORES = (*_WORDS, *_CORE, "confidence", *_DECODER)
 _BELOW = (*_CORES, "providers", "providers.*", *_EDGE, *_SERVICE)
+_EDGE = ("transport", "clock")
+_POLICIES = ("resilience", "guardrails", "instrumentation")
+# A guardrail may stand on the pattern matcher; the front of the package names them all.
+_OWN = {"guardrails": ("guardrails.*",)}
+_OPTIONAL = frozenset({"genai_prices", "opentelemetry", "prometheus_client", "pyrate_limiter", "redis", "tenacity"})
+_NOW = frozenset({"time"})  # the clock alone tells the time and sleeps
 
 # The first row whose pattern fits is the module's floor. See the table "Who may import whom" of the design.
 FLOORS: Sequence[Floor] = (
@@ -97,6 +104,11 @@ FLOORS: Sequence[Floor] = (
     Floor("decoder", ("parse",), (*_WORDS, *_CORE, "answer"), _JSON),
     Floor("decoder", ("decoder",), (*_WORDS, *_CORE, "answer", "providers.base"), _JSON),
     Floor("decoder", ("resume",), (*_WORDS, *_CORE, "providers.schema"), _JSON),
+    Floor("decoder", ("answer",), (*_WORDS, *_CORE), _JSON),
+    Floor("decoder", ("gate", "gate.*"), (*_WORDS, *_CORE, "gate.*"), _JSON),
+    Floor("decoder", ("beside",), (*_WORDS, *_CORE, "answer", "gate"), _JSON),
+    Floor("decoder", ("parse",), (*_WORDS, *_CORE, "answer"), _JSON),
+    Floor("decoder", ("decoder",), (*_WORDS, *_CORE, "answer", "beside", "gate", "providers.base"), _JSON),
     Floor("edge", ("clock",), _WORDS, never=_EFFECTS - {"asyncio", "time"}),
     Floor(
         "policies",
@@ -112,7 +124,7 @@ FLOORS: Sequence[Floor] = (
         Floor(
             "policies",
             (package, f"{package}.*"),
-            (*_WORDS, "clock", package, f"{package}.facts", f"{package}.tally"),
+            (*_WORDS, "clock", package, f"{package}.facts", f"{package}.tally", *_OWN.get(package, ())),
             _JSON | _OPTIONAL,
             _NOW,
         )
@@ -125,7 +137,7 @@ FLOORS: Sequence[Floor] = (
         _MODELS | {"openai", "instructor"},
         _NOW,
     ),
-    Floor("front", ("",), _BELOW),
+    Floor("front", ("",), (*_BELOW, "guardrails")),
     Floor("leaves", ("__main__",), ("cli",), never=_EFFECTS),
     Floor(
         "leaves",

@@ -135,7 +135,8 @@ def _priced(
     prompt = None if cost_of is None else cost_of(request, estimated(request, 0))
     many = None if cost_of is None else cost_of(request, Usage(0, _MANY))
     if prompt is None or many is None:
-        return BlockedError(f"no price is known for {request.model!r}, so max_cost cannot be held; give one"), 0.0
+        reason = f"no price is known for {request.model!r}, so max_cost cannot be held; give one"
+        return BlockedError("output bounds", reason), 0.0
     spent.cost += prompt
     return None, many / _MANY
 

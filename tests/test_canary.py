@@ -70,7 +70,7 @@ def responses(steps: Sequence[StreamingResponse[Any]]) -> Iterator[str]:
         yield from step.raw_chunks
         yield from step.changed
         yield from step.completed
-        yield repr(getattr(step.partial_result, "model_dump", lambda: step.partial_result)())
+        yield repr(getattr(step.partial_result, "model_dump", dict)())
 
 
 def outcomes(outcome: Outcome[Any]) -> Iterator[str]:
@@ -226,7 +226,7 @@ def test_no_canary_is_seen_in_log_probabilities() -> None:
 def test_no_canary_of_another_dialect_is_seen() -> None:
     planted = canaries(6)
     whole = document(planted)
-    payloads = [
+    payloads: list[dict[str, Any]] = [  # Any: JSON
         {"type": "message_start", "message": {"id": "m", "model": "claude", "usage": {}}},
         {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
         *({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": char}} for char in whole),
@@ -289,10 +289,13 @@ async def test_no_canary_of_a_header_or_a_body_that_is_no_stream_is_seen(caplog:
         await writer.drain()
         writer.close()
 
-    async with raw_server(answer) as server, aiohttp_client(server.base_url) as client:
-        async with StructuredLLMService(client) as service:
-            request = request_for(guardrails=[PersonalData(), Secrets()])
-            steps = [step async for step in service.route_structured_streaming(request)]
+    async with (
+        raw_server(answer) as server,
+        aiohttp_client(server.base_url) as client,
+        StructuredLLMService(client) as service,
+    ):
+        request = request_for(guardrails=[PersonalData(), Secrets()])
+        steps = [step async for step in service.route_structured_streaming(request)]
     last = steps[-1].outcome
     assert last is not None
     assert last.kind == "provider_error"

@@ -1,4 +1,4 @@
-"""The law behind every rule: what `open` matches is each start of what `full` matches, so nothing is let out too soon."""
+"""The law behind every rule: `open` matches each start of what `full` matches, so nothing is let out too soon."""
 
 from __future__ import annotations
 

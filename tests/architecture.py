@@ -102,12 +102,9 @@ FLOORS: Sequence[Floor] = (
     Floor("core", ("confidence",), (*_WORDS, "text", "partial"), _JSON),
     Floor("decoder", ("answer",), (*_WORDS, *_CORE, "confidence"), _JSON),
     Floor("decoder", ("parse",), (*_WORDS, *_CORE, "answer"), _JSON),
-    Floor("decoder", ("decoder",), (*_WORDS, *_CORE, "answer", "providers.base"), _JSON),
     Floor("decoder", ("resume",), (*_WORDS, *_CORE, "providers.schema"), _JSON),
-    Floor("decoder", ("answer",), (*_WORDS, *_CORE), _JSON),
     Floor("decoder", ("gate", "gate.*"), (*_WORDS, *_CORE, "gate.*"), _JSON),
     Floor("decoder", ("beside",), (*_WORDS, *_CORE, "answer", "gate"), _JSON),
-    Floor("decoder", ("parse",), (*_WORDS, *_CORE, "answer"), _JSON),
     Floor("decoder", ("decoder",), (*_WORDS, *_CORE, "answer", "beside", "gate", "providers.base"), _JSON),
     Floor("edge", ("clock",), _WORDS, never=_EFFECTS - {"asyncio", "time"}),
     Floor(

@@ -227,7 +227,7 @@ def test_no_canary_is_seen_in_log_probabilities() -> None:
 def test_no_canary_of_another_dialect_is_seen() -> None:
     planted = canaries(6)
     whole = document(planted)
-    payloads = [
+    payloads: list[dict[str, Any]] = [  # Any: JSON
         {"type": "message_start", "message": {"id": "m", "model": "claude", "usage": {}}},
         {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
         *({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": char}} for char in whole),

@@ -151,7 +151,7 @@ def test_a_guardrail_that_must_be_awaited_cannot_look_at_every_delta() -> None:
     class Slow(Guardrail):
         unit = "delta"
 
-        async def check_text(self, piece: GuardedText) -> Verdict:  # type: ignore[override]
+        async def check_text(self, piece: GuardedText) -> Verdict:
             return ALLOW
 
     screen = Screen([Rail(Slow())], lambda: "")

@@ -71,7 +71,7 @@ class Asking(Guardrail):
         for name, value in how.items():
             setattr(self, name, value)
 
-    async def check_text(self, piece: GuardedText) -> Verdict:  # type: ignore[override]  # async is allowed
+    async def check_text(self, piece: GuardedText) -> Verdict:
         self.asked.append(piece.text)
         await asyncio.sleep(0)
         answer = self.answers.pop(0) if self.answers else ALLOW

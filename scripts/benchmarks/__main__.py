@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import e2e, first, growth, imports, metrics, parse, progress, streams, throughput
+from . import e2e, first, growth, guardrails, imports, metrics, parse, progress, streams, throughput
 from .chart import Panel, draw
 from .children import ROOT
 from .machine import packages, shape
@@ -29,6 +29,7 @@ SECTIONS: dict[str, Callable[[Options], Section]] = {
     "first": first.run,
     "progress": progress.run,
     "import": imports.run,
+    "guardrails": guardrails.run,
     "e2e": e2e.run,
     "metrics": metrics.run,
     "streams": streams.run,

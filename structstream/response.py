@@ -274,6 +274,9 @@ class Step(Protocol):
     def percent(self) -> float: ...
 
 
+_DEFAULTS = {"begins": None, "coalesced": 1}
+
+
 class StreamingResponse(Generic[T]):
     """One step of a stream.
 
@@ -299,6 +302,21 @@ class StreamingResponse(Generic[T]):
 
     __slots__ = ("_step", "attempt", "begins", "coalesced", "confidence", "outcome", "raw_chunks", "usage")
 
+    begins: AttemptStart | None
+    coalesced: int
+    confidence: Callable[[str], float | None]
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            # What few steps have is not set in all: a step is made for every read.
+            if name == "confidence":
+                return _unknown if self.outcome is None else self.outcome.confidence
+            try:
+                return _DEFAULTS[name]
+            except KeyError:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}") from None
+
     def __init__(
         self,
         step: Step | None = None,
@@ -311,9 +329,6 @@ class StreamingResponse(Generic[T]):
         self.attempt = attempt
         self.outcome = outcome
         self.usage = usage
-        self.begins: AttemptStart | None = None
-        self.coalesced = 1
-        self.confidence: Callable[[str], float | None] = _unknown if outcome is None else outcome.confidence
         self._step = step
 
     @property

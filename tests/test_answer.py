@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from structstream.answer import AnswerReader, kind_of
+from structstream.answer import AnswerReader
 from structstream.errors import (
     BlockedError,
     ConnectionFailedError,
@@ -24,7 +24,7 @@ from structstream.errors import (
     TruncatedError,
     UnavailableError,
 )
-from structstream.response import OutcomeKind
+from structstream.response import OutcomeKind, kind_of
 
 
 class Pet(BaseModel):

@@ -6,8 +6,9 @@ import json
 from xml.etree import ElementTree as ET
 
 import pytest
+from pydantic import TypeAdapter
 
-from scripts.benchmarks import __main__ as bench, growth, measure
+from scripts.benchmarks import __main__ as bench, growth, measure, progress
 from scripts.benchmarks.chart import Panel, draw
 from scripts.benchmarks.documents import Records, deltas, records
 from scripts.benchmarks.options import Options
@@ -107,6 +108,26 @@ def test_each_shape_is_read_to_its_end(shape: growth.Shape) -> None:
     )
     growth.reader(counted, shape.text(2048))()
     assert len(looked) > 90
+
+
+def test_percent_is_measured_against_the_share_of_characters() -> None:
+    text = json.dumps([1] * 40)
+    known = progress.Typical()
+    learning = [progress.error_of(list[int], text, known) for _ in range(6)]
+    assert learning[-1] < 2 < progress.error_of(list[int], text)
+
+
+def test_a_type_is_made_of_a_recorded_schema() -> None:
+    schema = {
+        "type": "object",
+        "properties": {"a": {"type": "STRING"}, "b": {"type": "array", "items": {"$ref": "#/$defs/C"}}, "c": {}},
+        "required": ["a"],
+        "$defs": {"C": {"anyOf": [{"enum": ["x", 1]}, {"type": "object"}, {"type": "null"}]}},
+    }
+    model = progress.made(schema)
+    assert TypeAdapter(model).validate_json('{"a": "b", "b": ["x", 1, {"k": 2}, null]}').a == "b"
+    assert progress.schemas_of({"tools": [{"function": {"name": "f", "parameters": schema}}]})["f"] == schema
+    assert progress.schemas_of({"response_format": {"json_schema": {"schema": schema}}})[""] == schema
 
 
 def test_a_picture_has_a_bar_for_each_figure_and_no_panel_without_figures() -> None:

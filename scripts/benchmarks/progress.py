@@ -28,7 +28,7 @@ from .report import Bar, Section, Table
 if TYPE_CHECKING:
     from .options import Options
 
-__all__ = ["KINDS", "error_of", "run"]
+__all__ = ["KINDS", "Typical", "error_of", "made", "run", "schemas_of"]
 
 JSON = Any  # Any: JSON
 Type = Any  # Any: all that a TypeAdapter takes

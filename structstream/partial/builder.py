@@ -73,7 +73,7 @@ class Builder:
         """The newest key cannot be: it is unknown where that is forbidden, or not of the mapping's kind."""
         self.work = 0
         """Nodes and values touched: the counted work that the linearity tests hold."""
-        self._buffer = buffer
+        self.buffer = buffer
         self._context = context
         self._fail_fast = fail_fast
         self._check = check
@@ -81,7 +81,7 @@ class Builder:
         self._slot = shape  # the place of the next value
         self._certain = True  # whether an invalid value there makes the whole invalid
         self._string_start = 0
-        self._skipping = 0  # depth within a container that is not shown while open
+        self.skipping = 0  # depth within a container that is not shown while open
         self._skip_start = 0
         self._tagged: TaggedPart | None = None  # set while its tag is looked for
         self._at_tag = False
@@ -108,18 +108,15 @@ class Builder:
         held = (node for depth, node in enumerate(path) if depth and is_held(path, depth, length))
         return cast("Node | None", next(held, None))
 
-    def reached(self) -> tuple[int, int]:
-        """The characters so far, and those of the value that is read and shows nothing yet; -1: the root has closed."""
-        done = self._buffer.length
-        if self.document is not None:
-            return done, -1
-        return done, done - self._skip_start if self._skipping else 0
+    def skipped(self) -> int:
+        """The characters of the value that is read and shows nothing yet; -1: the root has closed."""
+        return -1 if self.document is not None else self.buffer.length - self._skip_start
 
     # --- values that open ---
 
     def open_object(self, at: int) -> None:
-        if self._skipping:
-            self._skipping += 1
+        if self.skipping:
+            self.skipping += 1
             return
         part = self._slot.record
         if part is None or isinstance(part, TaggedPart):
@@ -128,8 +125,8 @@ class Builder:
             self._push(part, at, named=True)
 
     def open_array(self, at: int) -> None:
-        if self._skipping:
-            self._skipping += 1
+        if self.skipping:
+            self.skipping += 1
             return
         part = self._slot.array
         if part is None:
@@ -146,14 +143,14 @@ class Builder:
         self.top = self.opened = node
 
     def _skip(self, at: int, tagged: TaggedPart | None) -> None:
-        self._skipping = 1
+        self.skipping = 1
         self._skip_start = at
         self._tagged = tagged
         self._at_tag = False
 
     def open_string(self, at: int) -> bool:
         self._string_start = at
-        if self._skipping or self._slot.text is None:
+        if self.skipping or self._slot.text is None:
             return False
         self.work += 1
         self.text = self.opened = TextNode(self._slot, self.top)
@@ -168,8 +165,8 @@ class Builder:
     # --- keys ---
 
     def key(self, name: str) -> None:
-        if self._skipping:
-            self._at_tag = self._tagged is not None and self._skipping == 1 and name == self._tagged.key
+        if self.skipping:
+            self._at_tag = self._tagged is not None and self.skipping == 1 and name == self._tagged.key
             return
         self.work += 1
         node = self.top
@@ -222,7 +219,7 @@ class Builder:
 
     def string(self, text: str, at: int) -> None:
         slot = self._slot
-        if self._skipping:
+        if self.skipping:
             if self._at_tag:
                 self._choose(text, at + len(text) + 2)
         elif slot.text is not None and slot.text.plain:
@@ -231,25 +228,25 @@ class Builder:
             self._judge(slot, f'"{text}"', at + len(text) + 2)
 
     def close_string(self, end: int) -> None:
-        if self._skipping:
+        if self.skipping:
             if self._at_tag:
-                self._choose(json.loads(self._buffer.slice(self._string_start, end)), end)
+                self._choose(json.loads(self.buffer.slice(self._string_start, end)), end)
             return
         slot = self._slot
         node, self.text = self.text, None
         if node is not None and slot.text is not None and slot.text.plain:
             self._closed(node.buffer.text(), slot)
         else:
-            self._judge(slot, self._buffer.slice(self._string_start, end), end)
+            self._judge(slot, self.buffer.slice(self._string_start, end), end)
 
     def scalar(self, raw: str, end: int) -> None:
-        if not self._skipping:
+        if not self.skipping:
             self._judge(self._slot, raw, end)
         elif self._at_tag:
             self._choose(json.loads(raw), end)
 
     def container(self, raw: str, at: int) -> bool:
-        if self._skipping:
+        if self.skipping:
             self._at_tag = False
             return True
         slot = self._slot
@@ -269,13 +266,13 @@ class Builder:
         return True
 
     def close(self, end: int) -> None:
-        if self._skipping:
-            self._skipping -= 1
+        if self.skipping:
+            self.skipping -= 1
             self._at_tag = False
-            if not self._skipping:
+            if not self.skipping:
                 self._tagged = None
                 self.hidden = self.top is self.root
-                self._judge(self._slot, self._buffer.slice(self._skip_start, end), end)
+                self._judge(self._slot, self.buffer.slice(self._skip_start, end), end)
             return
         node = self.top
         if node.parent is None:
@@ -285,7 +282,7 @@ class Builder:
         if node.parent is self.root:
             self.document = node
         self._certain = node.certain
-        self._judge(node.shape, self._buffer.slice(node.start, end), end)
+        self._judge(node.shape, self.buffer.slice(node.start, end), end)
 
     def _judge(self, shape: Shape, raw: str, end: int) -> None:
         """Close the value of the current place by what Pydantic makes of its JSON."""
@@ -350,10 +347,10 @@ class Builder:
         if tagged is None or chosen is None or chosen.record is None:
             self._refuse_tag(tagged, tag, chosen, end)
             return
-        start, self._skipping = self._skip_start, 0
+        start, self.skipping = self._skip_start, 0
         # Judged as the union in the end, shown as the choice until then.
         self._slot = self._slot.shown_as(chosen)
-        JSONStream(self, limits=UNBOUNDED, allow_nan=True, offset=start).feed(self._buffer.slice(start, end))
+        JSONStream(self, limits=UNBOUNDED, allow_nan=True, offset=start).feed(self.buffer.slice(start, end))
 
     def _refuse_tag(self, tagged: TaggedPart | None, tag: object, chosen: Shape | None, end: int) -> None:
         """A tag that no choice has fails at once, as the object's end would."""

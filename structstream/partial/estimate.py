@@ -6,7 +6,7 @@ what the answer itself was like so far. Nothing is computed before somebody look
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from .nodes import Node, OpenPath, TextNode
 from .shapes import ArrayPart, MappingPart, RecordPart, Shape
@@ -28,6 +28,7 @@ _PATIENCE = 2.0  # items after which an answer's own mean counts as much as what
 _OVERLONG = 0.5  # of what is longer than any before it, so much again is taken to come
 _LOOK_BACK = 64  # characters
 _OVER_HINT = 0.1  # of what is longer than its hint, at most so much again is taken to come
+_KEPT = 256  # open containers of which it is remembered what is to come
 _COMMA = 2.0  # with the blank behind it
 _A_KEY = "a key"
 _CLOSING = 1.0  # a bracket or a quote
@@ -63,13 +64,29 @@ class Estimate:
 class Reckoning:
     """Turns the open place of one attempt into percent."""
 
-    __slots__ = ("_buffer", "_done", "_estimate", "_shape", "_typical")
+    __slots__ = (
+        "_buffer",
+        "_done",
+        "_estimate",
+        "_inner",
+        "_kept",
+        "_known",
+        "_outer",
+        "_path",
+        "_shape",
+        "_typical",
+    )
 
     def __init__(self, estimate: Estimate, shape: Shape, buffer: TextBuffer) -> None:
         self._estimate = estimate
         self._shape = shape
         self._buffer = buffer
         self._done = -1  # characters that were there at the latest look
+        self._path: OpenPath | None = None  # at the latest look, and what was found of it:
+        self._outer = 0.0
+        self._inner: Typical | None = None
+        self._known: tuple[float, Sequence[float]] = (0.0, ())
+        self._kept: dict[Node, tuple[int, float]] = {}
         self._typical = estimate.typical if estimate.typical is not None and estimate.typical.sizes else None
 
     def percent(self, path: OpenPath, length: int, done: int, skipped: int) -> float:
@@ -106,22 +123,42 @@ class Reckoning:
         return max(hint - done, min(rest, _OVER_HINT * done))
 
     def _places(self, path: OpenPath, length: int, done: int, skipped: int) -> float:
-        rest = 0.0
+        if path is not self._path:  # there is one list for each place, so another one is open now
+            self._path = path
+            self._around(path, done)
+        node = path[-1]
+        if isinstance(node, TextNode):
+            return self._outer + _CLOSING + _more(*self._known, length)
+        pending = skipped or self._since(node.start + 1, done)
+        return self._outer + _CLOSING + max(self._entries(node, path, len(path) - 1, length, done) - pending, 0.0)
+
+    def _around(self, path: OpenPath, done: int) -> None:
+        """Note what is to come of all places but the innermost, and what is known of that one."""
         typical = self._typical
-        last = len(path) - 1
-        for depth in range(1, last + 1):
-            node = path[depth]
-            if isinstance(node, TextNode):
-                rest += _CLOSING + _more(*_known_size(typical, node.shape, path, depth), length)
-                break
-            inner = path[depth + 1] if depth < last else None
-            closed = length if inner is None else inner.pos
-            pending = 0 if inner is not None else skipped or self._since(node.start + 1, done)
-            end = inner.start if isinstance(inner, Node) else done
-            place = _Open(node, _name(path, depth), closed, closed + (inner is not None), end - node.start)
-            rest += _CLOSING + max(place.rest(typical) - pending, 0.0)
-            if inner is not None and typical is not None:
+        self._outer = 0.0
+        for depth in range(1, len(path) - 1):
+            node, inner = cast("Node", path[depth]), path[depth + 1]
+            self._inner = typical
+            self._outer += _CLOSING + self._entries(node, path, depth, inner.pos, done)
+            if typical is not None:
                 typical = _part(typical, node, inner.pos)
+        self._inner = typical
+        leaf = path[-1]
+        if isinstance(leaf, TextNode):
+            self._known = _known_size(typical, leaf.shape, path, len(path) - 1)
+
+    def _entries(self, node: Node, path: OpenPath, depth: int, closed: int, done: int) -> float:
+        """What is to come in an open container behind the entries that are there; counted once for each of them."""
+        inner = path[depth + 1] if depth + 1 < len(path) else None
+        there = closed + (inner is not None)
+        kept = self._kept.get(node)
+        if kept is not None and kept[0] == there:
+            return kept[1]
+        end = inner.start if isinstance(inner, Node) else done
+        rest = _Open(node, _name(path, depth), closed, there, end - node.start).rest(self._inner)
+        if len(self._kept) >= _KEPT:
+            self._kept.clear()
+        self._kept[node] = there, rest
         return rest
 
     def _since(self, start: int, done: int) -> int:

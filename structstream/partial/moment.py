@@ -29,27 +29,28 @@ class Moment:
     """The document as it was when this was taken: the innermost open place, and how much of it was there."""
 
     __slots__ = (
+        "_builder",
         "_closings",
         "_done",
         "_grown",
         "_hidden",
-        "_holds",
         "_leaf",
         "_length",
         "_percent",
-        "_reckoning",
         "_skipped",
         "_snapshot",
     )
 
+    _percent: float
+
     def __init__(self, builder: Builder) -> None:
-        text = builder.text
+        text, document = builder.text, builder.document
         leaf: Node | TextNode
         if text is not None:
             leaf = text
             self._length = text.buffer.length
         else:
-            leaf = builder.document or builder.top
+            leaf = document or builder.top
             self._length = len(leaf.values)
         self._leaf = leaf
         self._grown = builder.opened is leaf
@@ -60,10 +61,9 @@ class Moment:
         self._hidden = builder.hidden
         self._closings: Sequence[Closing] = closings or ()
         self._snapshot: object = ABSENT
-        self._percent = -1.0
-        self._reckoning = builder.reckoning
-        self._holds = builder.holds
-        self._done, self._skipped = builder.reached()
+        self._builder = builder
+        self._done = builder.buffer.length
+        self._skipped = builder.skipped() if builder.skipping or document is not None else 0
 
     @property
     def snapshot(self) -> object:
@@ -82,7 +82,7 @@ class Moment:
     @property
     def begun(self) -> bool:
         """Whether a value has begun, and is shown."""
-        if self._holds:
+        if self._builder.holds:
             return self.snapshot is not None
         return self._leaf.parent is not None or (self._length > 0 and not self._hidden)
 
@@ -107,7 +107,7 @@ class Moment:
 
     def _held(self, deepest: int = 0) -> bool:
         """Whether some open object down to a depth, or to the innermost place, is held back by one of its fields."""
-        if not self._holds or self._skipped < 0:
+        if not self._builder.holds or self._skipped < 0:
             return False
         path = open_path(self._leaf)
         return any(is_held(path, depth, self._length) for depth in range(1, (deepest or len(path) - 1) + 1))
@@ -115,10 +115,12 @@ class Moment:
     @property
     def percent(self) -> float:
         """How much of the answer is there, 0 to 99; see `structstream.partial.estimate`."""
-        if self._percent < 0:
+        try:
+            return self._percent
+        except AttributeError:  # nobody has looked yet
             path = open_path(self._leaf)
-            self._percent = self._reckoning.percent(path, self._length, self._done, self._skipped)
-        return self._percent
+            self._percent = self._builder.reckoning.percent(path, self._length, self._done, self._skipped)
+            return self._percent
 
 
 def _paths_within(raw: str, shape: Shape, path: list[str | int]) -> list[str]:

@@ -85,25 +85,25 @@ class _Recorder(Builder):
                 self.by_path[render_path(node.path_of(pos))] = span
 
     def string(self, text: str, at: int) -> None:
-        if not self._skipping:
+        if not self.skipping:
             end = at + len(text) + 2
             self._note(at, end, leaf=(at + 1, end - 1) if text else (at, end))
         super().string(text, at)
 
     def close_string(self, end: int) -> None:
-        if not self._skipping:
+        if not self.skipping:
             start = self._string_start
             self._note(start, end, leaf=(start + 1, end - 1) if end - start > 2 else (start, end))
         super().close_string(end)
 
     def scalar(self, raw: str, end: int) -> None:
-        if not self._skipping:
+        if not self.skipping:
             self._note(end - len(raw), end, leaf=(end - len(raw), end))
         super().scalar(raw, end)
 
     def close(self, end: int) -> None:
-        if self._skipping == 1:
+        if self.skipping == 1:
             self._note(self._skip_start, end, leaf=(self._skip_start, end))
-        elif not self._skipping and self.top.parent is not None:
+        elif not self.skipping and self.top.parent is not None:
             self._spans[self.top.parent, self.top.pos] = self.top.start, end
         super().close(end)

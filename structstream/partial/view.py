@@ -73,7 +73,7 @@ class View(Open):
         self._depth = depth
         self._length = length
         has_inner = depth + 1 < len(path)
-        self._has_open = has_inner and not is_held(path, depth + 1, length)
+        self._has_open = has_inner and not (path[0].shape.holds and is_held(path, depth + 1, length))
         self._closed = path[depth + 1].pos if has_inner else length
         self._inner: Any = ABSENT  # Any: the view of the open entry, made when looked at
 

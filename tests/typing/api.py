@@ -10,10 +10,13 @@ from pydantic import BaseModel
 
 import structstream
 from structstream import (
+    AnswerHistory,
     Outcome,
     OutcomeKind,
     Partial,
     ProgressEvent,
+    ProgressFilter,
+    ProgressTracker,
     StreamDecoder,
     StreamingResponse,
     StreamingStructuredRequest,
@@ -74,6 +77,29 @@ async def stream(service: StructuredLLMService) -> None:
     assert_type(await service.route_structured(request), Profile)
 
 
+async def steering(service: StructuredLLMService) -> None:
+    """By pattern, paused, for several consumers, many at once."""
+    stream = service.route_structured_streaming(request)
+    stream.on_complete("tags[*]", print)
+    async for value in stream.each("tags[*]"):
+        assert_type(value, Any)
+    assert_type(stream.is_paused, bool)
+    for branch in stream.tee(3):
+        async for response in branch:
+            assert_type(response, StreamingResponse[Profile])
+    async for number, response in service.stream_many([request], concurrency=4, order="request"):
+        assert_type(number, int)
+        assert_type(response, StreamingResponse[Profile])
+
+
+def progress(history: AnswerHistory) -> None:
+    """On its own, filtered, learned."""
+    tracker = ProgressTracker(quiet, only=ProgressFilter(types=["field"], paths=["tags[*]"]))
+    tracker.update_progress(50)
+    assert_type(tracker.get_duration(), float)
+    StructuredLLMService(history=history)
+
+
 def steps(response: StreamingResponse[Profile]) -> None:
     """What one step offers."""
     assert_type(response.partial_result, Profile | Any | None)
@@ -83,6 +109,8 @@ def steps(response: StreamingResponse[Profile]) -> None:
     assert_type(response.attempt, int)
     assert_type(response.outcome, Outcome[Profile] | None)
     assert_type(response.usage, Usage | None)
+    assert_type(response.coalesced, int)
+    assert_type(response.confidence("name"), float | None)
     assert_type(response.result, Profile)
 
 
@@ -92,6 +120,7 @@ def ends(outcome: Outcome[Profile]) -> None:
     assert_type(outcome.result, Profile | None)
     assert_type(outcome.error, StructStreamError | None)
     assert_type(outcome.unwrap(), Profile)
+    assert_type(outcome.confidence("name"), float | None)
 
 
 def without_a_loop() -> None:

@@ -114,7 +114,13 @@ def run(options: Options) -> Section:
         (name, median(times[name]) * event, added[name], 100 * added[name] / whole[OFF], whole.get(name))
         for name in ways
     ]
-    columns = ("observers", "from memory, us/event", "added, us/event", "% of an event end to end", "end to end, us/event")
+    columns = (
+        "observers",
+        "from memory, us/event",
+        "added, us/event",
+        "% of an event end to end",
+        "end to end, us/event",
+    )
     table = Table(f"Events of {LENGTH >> 10} KB from memory; of {SIZE >> 10} KB over HTTP", columns, rows)
     bar = Bar("Prometheus: CPU added to an event end to end", 100 * added[PROMETHEUS] / whole[OFF], 5, "%")
     return Section("metrics", "What observing costs", [table], [bar])

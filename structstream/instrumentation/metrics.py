@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from operator import sub
 from typing import TYPE_CHECKING, Any
 
 from structstream.facts import AttemptBegan, CallbackFailed, FirstToken, Stepped, StreamBegan
@@ -63,8 +63,7 @@ class Meter:
     def _count(self) -> None:
         """Count the gaps between the times that were noted; the last one is where the next gap begins."""
         times = self._times
-        for before, after in pairwise(times):
-            self._gaps.add(after - before)
+        self._gaps.add(*map(sub, times[1:], times))
         self._steps += max(0, len(times) - 1)
         self._times = times[-1:]
 

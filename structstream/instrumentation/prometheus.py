@@ -9,8 +9,9 @@ In a process group of prometheus_client (``PROMETHEUS_MULTIPROC_DIR``) the gap b
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_right
 from itertools import pairwise
+from operator import sub
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
@@ -194,9 +195,10 @@ class _Open:
 
     def gaps(self) -> tuple[list[int], float]:
         """Return the gaps between the times, by bucket, and their sum; the last time is where the next gap begins."""
-        counts, times = [0] * (len(_GAPS) + 1), self.times
-        for before, after in pairwise(times):
-            counts[bisect_left(_GAPS, after - before)] += 1
+        times = self.times
+        gaps = sorted(map(sub, times[1:], times))
+        below = [0, *(bisect_right(gaps, bound) for bound in _GAPS), len(gaps)]
+        counts = [more - less for less, more in pairwise(below)]
         self.steps += max(0, len(times) - 1)
         self.times = times[-1:]
         return counts, times[-1] - times[0] if times else 0.0

@@ -49,13 +49,14 @@ class Gaps:
         self.total = 0.0
         self.longest = 0.0
 
-    def add(self, seconds: float) -> None:
-        """Count one gap."""
-        self._buckets[bisect_left(_BOUNDS, seconds)] += 1
-        self.count += 1
-        self.total += seconds
-        if seconds > self.longest:
-            self.longest = seconds
+    def add(self, *seconds: float) -> None:
+        """Count gaps."""
+        buckets = self._buckets
+        for gap in seconds:
+            buckets[bisect_left(_BOUNDS, gap)] += 1
+        self.count += len(seconds)
+        self.total += sum(seconds)
+        self.longest = max((self.longest, *seconds))
 
     def percentile(self, percent: float) -> float | None:
         """Return the gap that `percent` of all do not pass (nearest rank), at most a tenth too long; None for none."""

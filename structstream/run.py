@@ -167,7 +167,8 @@ class Run(Generic[T]):
             async with aclosing(steps):
                 async for step in steps:
                     if tell is not None:
-                        tell(Stepped(step, now()))
+                        # Without the named tuple's own constructor, which takes thrice as long.
+                        tell(tuple.__new__(Stepped, (step, now())))
                     if step.outcome is not None:
                         step.outcome = ledger.outcome = self._measured(step.outcome, now())
                         left = False

@@ -127,6 +127,22 @@ def test_a_stream_that_failed_is_counted_by_its_error() -> None:
     assert registry.get_sample_value(P + "wasted_tokens_total", MODEL) is None
 
 
+def test_of_a_long_stream_little_is_kept_and_every_gap_is_counted() -> None:
+    registry = CollectorRegistry()
+    observer = PrometheusObserver(registry)
+    observer(INFO, StreamBegan(0.0))
+    for at in range(5_000):
+        observer(INFO, Stepped(StreamingResponse(raw_chunks=["x"]), at / 10))
+        assert len(observer._open[INFO.id].times) < 300
+    assert (registry.get_sample_value(P + "chunks_total", MODEL) or 0) > 4_000  # it shows before the end
+    observer(INFO, StreamEnded(ENDED, 500.0))
+    assert registry.get_sample_value(P + "chunks_total", MODEL) == 5_000
+    assert registry.get_sample_value(P + "token_gap_seconds_count", MODEL) == 4_999
+    assert registry.get_sample_value(P + "token_gap_seconds_sum", MODEL) == pytest.approx(499.9)
+    assert registry.get_sample_value(P + "partials_per_second_sum", MODEL) == 10
+    assert observer._open == {}
+
+
 def test_what_is_heard_of_a_stream_whose_begin_was_not_is_left_out() -> None:
     registry = told(STREAM[3], STREAM[-1])
     assert registry.get_sample_value(P + "active_streams") == 0

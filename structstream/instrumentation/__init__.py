@@ -23,18 +23,28 @@ def telling(info: StreamInfo, observers: Sequence[Observer]) -> Tell | None:
     >>> telling(None, []) is None
     True
     """
-    if not observers:
-        return None
-    failed: set[int] = set()
+    tells = [_guarded(info, observer) for observer in observers]
+    if len(tells) <= 1:
+        return tells[0] if tells else None
 
     def tell(fact: Fact) -> None:
-        for number, observer in enumerate(observers):
-            try:
-                observer(info, fact)
-            except Exception as error:  # noqa: BLE001  # an observer is the caller's: whatever it raises, the stream goes on
-                if number not in failed:
-                    failed.add(number)
-                    names = type(observer).__name__, type(error).__name__, type(fact).__name__
-                    _logger.warning("observer %s raised %s at %s; the stream goes on", *names)
+        for each in tells:
+            each(fact)
+
+    return tell
+
+
+def _guarded(info: StreamInfo, observer: Observer) -> Tell:
+    failed = False
+
+    def tell(fact: Fact) -> None:
+        nonlocal failed
+        try:
+            observer(info, fact)
+        except Exception as error:  # noqa: BLE001  # an observer is the caller's: whatever it raises, the stream goes on
+            if not failed:
+                failed = True
+                names = type(observer).__name__, type(error).__name__, type(fact).__name__
+                _logger.warning("observer %s raised %s at %s; the stream goes on", *names)
 
     return tell

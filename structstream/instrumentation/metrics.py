@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import sub
 from typing import TYPE_CHECKING, Any
 
 from structstream.facts import AttemptBegan, CallbackFailed, FirstToken, Stepped, StreamBegan
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from structstream.response import Outcome
 
 __all__ = ["Meter", "total_cost"]
+
+
+_NOTED = 256  # times that are kept before their gaps are counted: at once that costs less than one by one
 
 
 class Meter:
@@ -31,7 +35,7 @@ class Meter:
         self._began: float | None = None
         self._asked = 0.0
         self._first: float | None = None
-        self._last: float | None = None
+        self._times: list[float] = []
         self._gaps = Gaps()
         self._steps = self._deltas = self._characters = 0
 
@@ -46,15 +50,22 @@ class Meter:
             self._first = self._asked + fact.seconds
 
     def _step(self, fact: Stepped) -> None:
-        at, last = fact.at, self._last
-        self._last = at
-        if last is not None:
-            self._gaps.add(at - last)
-        self._steps += 1
-        chunks = fact.response.raw_chunks
+        response, at = fact
+        chunks = response.raw_chunks
         self._deltas += len(chunks)
         for text in chunks:
             self._characters += len(text)
+        times = self._times
+        times.append(at)
+        if len(times) > _NOTED:
+            self._count()
+
+    def _count(self) -> None:
+        """Count the gaps between the times that were noted; the last one is where the next gap begins."""
+        times = self._times
+        self._gaps.add(*map(sub, times[1:], times))
+        self._steps += max(0, len(times) - 1)
+        self._times = times[-1:]
 
     def measured(self, outcome: Outcome[Any], at: float, tell: Tell | None = None) -> StreamingMetrics:
         """Return the figures of the stream that ended in `outcome`.
@@ -64,6 +75,7 @@ class Meter:
             at: when, in seconds on the service's clock.
             tell: hears of scores that raise; None for nobody.
         """
+        self._count()
         began = at if self._began is None else self._began
         first = self._first
         span = 0.0 if first is None else at - first
@@ -71,7 +83,7 @@ class Meter:
         return StreamingMetrics(
             duration=at - began,
             time_to_first_token=None if first is None else first - began,
-            steps=self._steps,
+            steps=self._steps + len(self._times),
             deltas=self._deltas,
             characters=self._characters,
             usage=usage,

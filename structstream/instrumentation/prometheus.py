@@ -9,7 +9,9 @@ In a process group of prometheus_client (``PROMETHEUS_MULTIPROC_DIR``) the gap b
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_right
+from itertools import pairwise
+from operator import sub
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
     from structstream.facts import Fact, StreamInfo
     from structstream.metrics import Prices
+    from structstream.response import StreamingResponse
 
 __all__ = [
     "STRUCTURED_LLM_STREAMING_CHUNKS",
@@ -58,6 +61,7 @@ _FIRST = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6)
 _GAPS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _PERCENT = (0, 10, 25, 50, 75, 90, 99.9, 100)
 _RATES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+_NOTED = 256  # times that are kept before they become numbers: at once that costs less than one by one
 _STATES = {"closed": 0, "half_open": 1, "open": 2}
 _PREFIX = "structured_llm_streaming_"
 
@@ -178,21 +182,26 @@ class _Names:
 
 
 class _Open:
-    """What is counted of a stream that is under way: plain numbers."""
+    """What is noted of a stream that is under way; it becomes numbers when it is flushed."""
 
-    __slots__ = ("began", "chunks", "counts", "last", "percent", "steps", "total")
+    __slots__ = ("chunks", "response", "steps", "times")
 
-    def __init__(self, began: float) -> None:
-        self.began = began
-        self.last = 0.0
-        self.steps = self.chunks = 0
-        self.percent = 0.0
-        self.clear()
-
-    def clear(self) -> None:
+    def __init__(self) -> None:
         self.chunks = 0
-        self.counts = [0] * (len(_GAPS) + 1)
-        self.total = 0.0
+        self.steps = 0
+        """Those that were flushed."""
+        self.times: list[float] = []
+        self.response: StreamingResponse[Any] | None = None
+
+    def gaps(self) -> tuple[list[int], float]:
+        """Return the gaps between the times, by bucket, and their sum; the last time is where the next gap begins."""
+        times = self.times
+        gaps = sorted(map(sub, times[1:], times))
+        below = [0, *(bisect_right(gaps, bound) for bound in _GAPS), len(gaps)]
+        counts = [more - less for less, more in pairwise(below)]
+        self.steps += max(0, len(times) - 1)
+        self.times = times[-1:]
+        return counts, times[-1] - times[0] if times else 0.0
 
 
 class PrometheusObserver:
@@ -240,22 +249,18 @@ class PrometheusObserver:
             seen = self._open.get(info.id)
             if seen is None:
                 return
-            at = fact.at
-            if seen.steps:
-                gap = at - seen.last
-                seen.counts[bisect_left(_GAPS, gap)] += 1
-                seen.total += gap
-            seen.last = at
-            seen.steps += 1
-            response = fact.response
+            response, at = fact
+            seen.response = response
             seen.chunks += len(response.raw_chunks)
-            if response.outcome is not None:
-                seen.percent = response.progress_percent
+            times = seen.times
+            times.append(at)
+            if len(times) > _NOTED:
+                self._flush(self._model(info.model), seen)
         elif (hears := self._hears.get(type(fact))) is not None:
             hears(info, fact)
 
     def _begin(self, info: StreamInfo, fact: StreamBegan) -> None:
-        self._open[info.id] = _Open(fact.at)
+        self._open[info.id] = _Open()
         self._made.active.inc()
 
     def _end(self, info: StreamInfo, fact: StreamEnded) -> None:
@@ -267,9 +272,9 @@ class PrometheusObserver:
         made.active.dec()
         made.requests.labels(model, outcome.kind.value).inc()
         made.latency.labels(model).observe(fact.seconds)
-        made.progress.labels(model).observe(seen.percent)
+        made.progress.labels(model).observe(0.0 if seen.response is None else seen.response.progress_percent)
         if fact.seconds > 0:
-            made.partials.labels(model).observe(seen.steps / fact.seconds)
+            made.partials.labels(model).observe((seen.steps + len(seen.times)) / fact.seconds)
         if outcome.error is not None:
             made.errors.labels(model, self._error(type(outcome.error).__name__)).inc()
         if outcome.wasted_tokens:
@@ -278,9 +283,9 @@ class PrometheusObserver:
     def _flush(self, model: str, seen: _Open) -> None:
         if seen.chunks:
             self._made.chunks.labels(model).inc(seen.chunks)
-        if any(seen.counts):
-            self._made.gaps.add(model, seen.counts, seen.total)
-        seen.clear()
+            seen.chunks = 0
+        if len(seen.times) > 1:
+            self._made.gaps.add(model, *seen.gaps())
 
     def _attempt(self, info: StreamInfo, fact: AttemptEnded) -> None:
         seen = self._open.get(info.id)

@@ -12,7 +12,7 @@ from .partial.builder import UNBOUNDED, Builder
 from .partial.nodes import Node, open_path
 from .partial.schema import shape_of
 from .partial.shapes import RecordPart
-from .partial.wrapped import wrapper
+from .partial.wrapped import unwrapped_path, wrapper
 from .providers.schema import model_schema
 from .residual import read_open, residual_schema, stem_for, walk
 from .response import OutcomeKind
@@ -73,6 +73,8 @@ def continued_request(
         found = _planned(opened, schema.plain, shape, refused, max_shown)
     if found is None and refused is not None:
         found = Continuation(prefix="", messages=_again(text, refused, max_shown))
+    if found is not None and schema.wrap is not None:
+        found = replace(found, path=unwrapped_path(found.path, schema.wrap) or "")
     if found is not None and refused is None:
         found = replace(found, take_up=_lost_stream(request, outcome))
     return None if found is None else replace(request, continuation=found)

@@ -10,10 +10,12 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, Field, TypeAdapter
 
+from structstream.errors import InvalidOutputError
 from structstream.request import StreamingStructuredRequest
-from structstream.response import OutcomeKind
+from structstream.response import Outcome, OutcomeKind
 from structstream.resume import continued_request
 from structstream.testing import Script
+from structstream.testing.dialects.base import Question
 from tests.resuming import MODELS, outcome_of, speaking, tried
 
 pytestmark = pytest.mark.anyio
@@ -141,3 +143,52 @@ async def test_a_stream_that_is_lost_twice_and_then_for_good_is_gone_on_with_by_
         last = await outcome_of(service, third)
         assert [record.method for record in provider.requests[-2:]] == ["GET", "POST"]
         assert other.result == last.result == value_of(name)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("dialect", MODELS)
+async def test_an_answer_that_the_output_limit_cut_goes_on(dialect: str, mode: str) -> None:
+    name = "a list"
+    async with speaking(dialect, document=CASES[name][1], script=Script(delta_size=5)) as (service, provider):
+        done = await tried(service, request_for(dialect, mode, name), "length(60)")
+        assert done.outcome.result == value_of(name)
+        assert len(provider.requests) == 2
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("dialect", MODELS)
+async def test_a_refused_value_is_asked_for_again_with_what_was_wrong(dialect: str, mode: str) -> None:
+    good = CASES["a list"][1]
+    bad = good.replace("321", '"many"')
+
+    def document(question: Question) -> str:
+        return good if question.answered else bad
+
+    async with speaking(dialect, document=document, script=Script(delta_size=5)) as (service, provider):
+        request = request_for(dialect, mode, "a list")
+        refused = await outcome_of(service, request)
+        assert isinstance(refused.error, InvalidOutputError)
+        again = continued_request(request, refused, refused=refused.error)
+        assert again is not None
+        assert again.continuation is not None
+        assert again.continuation.path == "[0]"
+        assert (await outcome_of(service, again)).result == value_of("a list")
+        sent = json.dumps(provider.requests[1].body, ensure_ascii=False)
+        assert refused.error.problem in sent
+        assert "[0].pages" in sent
+
+
+async def test_where_only_brackets_are_missing_no_call_is_made() -> None:
+    whole = CASES["a list"][1]
+    async with speaking("openai_chat", document=whole) as (service, provider):
+        lost = Outcome[Any](OutcomeKind.INCOMPLETE, raw_text=whole[:-1])
+        request = request_for("openai_chat", "native", "a list")
+        again = continued_request(request, lost)
+        assert again is not None
+        found = await outcome_of(service, replace(again, continuation=again.continuation))
+        ended = continued_request(request, replace(lost, raw_text=whole))
+        assert ended is not None
+        free = await outcome_of(service, ended)
+        assert found.result == free.result == value_of("a list")
+        assert (free.kind, free.attempts[-1].kind) == (OutcomeKind.COMPLETE, OutcomeKind.COMPLETE)
+        assert not provider.requests

@@ -1,51 +1,81 @@
-"""A bar of tqdm follows a stream, and closes with it."""
+"""tqdm's bar follows a stream, and ends with it."""
 
 from __future__ import annotations
 
+import importlib
 import io
 import sys
-from typing import Literal
 
 import pytest
 
 from structstream import MissingDependencyError, ProgressEvent
-from tests.edge import request_for, serving, steps_of
+from structstream.testing.faults import length
+from tests.edge import PROFILE, request_for, serving
 
-pytest.importorskip("tqdm", reason="tqdm is an extra")
+pytest.importorskip("tqdm", reason="tqdm is not installed: pip install 'structstream[tqdm]'")
 
-from tqdm import tqdm
+from tqdm import tqdm  # needs what was looked for above
 
 from structstream.integrations.tqdm import TqdmProgress
 
-
-@pytest.mark.parametrize(("kind", "percent"), [("complete", 100.0), ("error", 40.0)])
-def test_a_bar_follows_the_percent_and_closes_at_the_end(kind: Literal["complete", "error"], percent: float) -> None:
-    out = io.StringIO()
-    bar = TqdmProgress(tqdm(total=100, file=out, mininterval=0, ncols=100))
-    bar(ProgressEvent("start", "the call begins", 0.0))
-    bar(ProgressEvent("field", "items[2].name closed", 40.0))
-    assert bar.bar is not None
-    assert bar.bar.n == 40
-    bar(ProgressEvent(kind, "it is over", percent))
-    assert bar.bar.n == percent
-    assert bar.bar.disable  # as tqdm leaves one that is closed
-    assert "items[2].name closed" in out.getvalue()
-    assert "it is over" in out.getvalue()
+pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.anyio
-async def test_it_is_a_callback_of_a_request(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_the_bar_ends_full_and_closed() -> None:
+    screen = io.StringIO()
+    bar = TqdmProgress("profile", file=screen)
     async with serving() as (service, _):
-        bar = TqdmProgress(description="a profile")
-        await steps_of(service, request_for(progress_callback=bar))
-    assert bar.bar is not None
-    assert bar.bar.n == 100
-    shown = capsys.readouterr().err
-    assert "a profile: 100%" in shown
+        await service.route_structured(request_for(progress_callback=bar))
+    assert "profile:   0%" in screen.getvalue()
+    assert "profile: 100%" in screen.getvalue()
+    assert screen.getvalue().endswith("complete\n")
 
 
-def test_without_the_package_the_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failure_leaves_the_bar_where_it_was_and_names_the_error_alone() -> None:
+    screen = io.StringIO()
+    bar = TqdmProgress(file=screen)
+    async with serving(faults=[length(40)]) as (service, _):
+        async for _ in service.route_structured_streaming(request_for(progress_callback=bar)):
+            pass
+    assert screen.getvalue().endswith("TruncatedError\n")
+    assert "100%" not in screen.getvalue()
+    assert PROFILE[:20] not in screen.getvalue()
+
+
+async def test_left_early_the_bar_closes_with_the_block() -> None:
+    screen = io.StringIO()
+    with TqdmProgress(file=screen) as bar:
+        async with (
+            serving() as (service, _),
+            service.route_structured_streaming(request_for(progress_callback=bar)) as stream,
+        ):
+            await anext(stream)
+        assert not screen.getvalue().endswith("\n")
+    assert screen.getvalue().endswith("\n")
+
+
+def test_a_bar_of_the_callers_is_moved_and_left_open() -> None:
+    screen = io.StringIO()
+    with tqdm(total=100, file=screen) as own:
+        bar = TqdmProgress(bar=own)
+        for kind, percent in (("start", 0.0), ("progress", 40.0), ("complete", 100.0)):
+            bar(ProgressEvent(kind, "", percent))  # type: ignore[arg-type]  # mypy sees str
+        assert own.n == 100
+        assert not own.disable
+        assert not screen.getvalue().endswith("\n")
+
+
+def test_the_next_stream_has_a_bar_of_its_own() -> None:
+    screen = io.StringIO()
+    bar = TqdmProgress(file=screen)
+    for _ in range(2):
+        bar(ProgressEvent("start", "the call begins", 0.0))
+        bar(ProgressEvent("complete", "the answer is there", 100.0))
+    assert screen.getvalue().count("complete\n") == 2
+
+
+def test_without_tqdm_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tqdm", None)
     monkeypatch.delitem(sys.modules, "structstream.integrations.tqdm")
     with pytest.raises(MissingDependencyError, match=r"structstream\[tqdm\]"):
-        import structstream.integrations.tqdm  # noqa: F401  # only to be refused
+        importlib.import_module("structstream.integrations.tqdm")

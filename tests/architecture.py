@@ -132,7 +132,7 @@ FLOORS: Sequence[Floor] = (
     Floor(
         "leaves",
         ("cli", "cli.*"),
-        ("", "instrumentation.*", "testing", "testing.cassettes", "cli", "cli.*"),
+        ("", "facts", "metrics", "instrumentation.*", "testing", "testing.cassettes", "cli", "cli.*"),
         _MODELS | {"rich", "prometheus_client"},
         frozenset(),
     ),

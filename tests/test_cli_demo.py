@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from structstream.cli import demo, main
 from structstream.cli.schemas import Trip
-from structstream.testing import Script, SimulatedProvider, ThreadedProvider, cut_at_byte
+from structstream.testing import Script, SimulatedProvider, ThreadedProvider, content_filter
 from tests.test_cli_render import Terminal
 
 BASE_URL = "STRUCTSTREAM_SIMULATED_BASE_URL"
@@ -42,7 +42,7 @@ def free_port() -> int:
 
 @pytest.fixture
 def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadedProvider]:
-    with SimulatedProvider.in_thread(faults=[cut_at_byte(3000)], script=Script()) as running:
+    with SimulatedProvider.in_thread(faults=[content_filter(60)], script=Script()) as running:
         monkeypatch.setenv(BASE_URL, running.base_url)
         yield running
 
@@ -95,7 +95,7 @@ def test_another_outcome_than_complete_is_exit_code_1(
 ) -> None:
     assert main(["demo", "--temperature", "0.5"]) == 1
     out = capsys.readouterr().out
-    assert re.search(r"^outcome +incomplete$", out, re.MULTILINE)
+    assert re.search(r"^outcome +filtered$", out, re.MULTILINE)
     assert re.search(r"^saved +\d+ closed values, \d+ characters$", out, re.MULTILINE)
     assert provider.requests[0].body["temperature"] == 0.5
     assert main(["demo"]) == 0  # the provider that runs already was asked, and is well again
@@ -120,6 +120,9 @@ def test_performance_is_printed_as_measured(capsys: pytest.CaptureFixture[str]) 
     assert re.search(r"^gaps between steps +p50 \d+\.\d ms, p95 ", out, re.MULTILINE)
     assert re.search(r"^rate +\d+ tokens a second, \d+ characters a second$", out, re.MULTILINE)
     assert re.search(r"^attempts +1$", out, re.MULTILINE)
+    assert re.search(
+        r"^attempt 1 +simulated/gpt-4o, native, first token after \d.*, complete after \d", out, re.MULTILINE
+    )
     assert re.search(r"^CPU per step +p50 \d+ µs, p95 ", out, re.MULTILINE)
 
 

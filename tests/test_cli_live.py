@@ -39,3 +39,31 @@ def test_a_picture_is_cut_to_its_last_lines_and_wrapped_to_its_width() -> None:
     whole = picture(rows, None, 24, 100)
     assert all(len(line.plain) <= 24 for line in whole)
     assert sum("story" in line.plain for line in whole) == 1
+
+
+def test_the_second_panel_has_a_line_for_each_figure_and_leaves_room_for_the_object(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from rich.console import Console
+
+    from structstream.cli import live
+
+    monkeypatch.setattr(live, "FRAME", 0.0)
+    out = Terminal()
+    console = Console(file=out, force_terminal=True, width=60, height=20, color_system=None)
+    figures = [("rate", "9 characters a second"), ("guardrails", "secrets: 1 redact " + "x" * 60)]
+    with live.LiveScreen(out, console, lambda: figures) as screen:
+        for response in responses():
+            screen.step(response)
+    last = out.getvalue().rpartition("customer")[2]
+    assert "│ rate        9 characters a second" in last
+    assert "│ guardrails  secrets: 1 redact xxx" in last
+    assert "…" in last
+    assert last.count("╭") == 1  # the second panel's
+    assert last.count("\n") < 20
+
+
+def test_without_figures_there_is_no_second_panel() -> None:
+    from structstream.cli.live import table
+
+    assert table([], 40) == []

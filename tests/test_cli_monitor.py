@@ -11,6 +11,8 @@ import pytest
 
 from structstream import ConfigurationError, Usage
 from structstream.cli.monitor import monitoring, price
+from structstream.cli.watcher import Watcher
+from tests.test_cli_render import Terminal
 
 
 def test_a_simulated_model_costs_what_its_namesake_does() -> None:
@@ -27,7 +29,7 @@ def test_without_the_tables_nothing_has_a_price(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_metrics_are_served_on_loopback_until_the_end(capsys: pytest.CaptureFixture[str]) -> None:
-    with monitoring(0) as settings:
+    with monitoring(0, Watcher()) as settings:
         assert set(settings) == {"metrics", "prices", "observers"}
         url = re.search(r"http://127\.0\.0\.1:\d+/metrics", capsys.readouterr().out)
         assert url is not None
@@ -37,21 +39,39 @@ def test_the_metrics_are_served_on_loopback_until_the_end(capsys: pytest.Capture
         urlopen(url[0], timeout=10)
 
 
+def test_a_person_at_the_terminal_has_time_to_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bytes] = []
+
+    def person(prompt: str) -> str:
+        with urlopen(prompt.split(maxsplit=1)[0], timeout=10) as answer:
+            seen.append(answer.read())
+        return ""
+
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    monkeypatch.setattr("builtins.input", person)
+    with monitoring(0, Watcher()):
+        assert not seen
+    assert b"structured_llm_streaming_active_streams 0.0" in seen[0]
+
+
 def test_a_port_that_is_taken_is_said() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(ConfigurationError, match=f"--metrics-port {port} cannot be had"), monitoring(port):
+        with (
+            pytest.raises(ConfigurationError, match=f"--metrics-port {port} cannot be had"),
+            monitoring(port, Watcher()),
+        ):
             pass
 
 
 @pytest.mark.parametrize("port", [70_000, -1])
 def test_a_number_that_is_no_port_is_said(port: int) -> None:
-    with pytest.raises(ConfigurationError, match="cannot be had"), monitoring(port):
+    with pytest.raises(ConfigurationError, match="cannot be had"), monitoring(port, Watcher()):
         pass
 
 
 def test_nothing_is_served_unasked(capsys: pytest.CaptureFixture[str]) -> None:
-    with monitoring(None):
+    with monitoring(None, Watcher()):
         assert capsys.readouterr().out == ""

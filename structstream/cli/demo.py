@@ -16,12 +16,15 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from structstream import Outcome, StreamingStructuredRequest, StructuredLLMService
 
     from .render import Screen
+    from .watcher import Watcher
+
+    _Rows = Sequence[tuple[str, str]]
 
 __all__ = ["configure", "run"]
 
@@ -69,18 +72,20 @@ async def _stream(arguments: argparse.Namespace) -> int:
 
     from .monitor import monitoring
     from .schemas import make_request
+    from .watcher import Watcher
 
     request = make_request(arguments)
     shape = getattr(request.response_model, "__name__", str(request.response_model))
     print(f"asking {request.model} for a {shape}: {request.prompt}\n", flush=True)
     loading = _load()
     monitored = arguments.monitor_performance or arguments.metrics_port is not None
+    watcher = Watcher() if monitored else None
     watched: AbstractContextManager[dict[str, Any]] = (
-        monitoring(arguments.metrics_port) if monitored else nullcontext({})
+        nullcontext({}) if watcher is None else monitoring(arguments.metrics_port, watcher)
     )
     with watched as settings:
         async with StructuredLLMService(**settings) as service:
-            return await _shown(service, request, loading, monitored=monitored)
+            return await _shown(service, request, loading, watcher)
 
 
 def _load() -> float:
@@ -91,8 +96,8 @@ def _load() -> float:
     return time.perf_counter() - began
 
 
-def _screen_for(out: TextIO) -> Screen:
-    """The best screen that `out` can show."""
+def _screen_for(out: TextIO, rows: Callable[[], _Rows] | None = None) -> Screen:
+    """The best screen that `out` can show; `rows` gives what stands below the object, where there is room for it."""
     from .render import LineScreen, TerminalScreen
 
     if not out.isatty():
@@ -101,16 +106,16 @@ def _screen_for(out: TextIO) -> Screen:
         from .live import LiveScreen
     except ImportError:  # rich is an extra
         return TerminalScreen(out)
-    return LiveScreen(out)
+    return LiveScreen(out, figures=rows)
 
 
 async def _shown(
-    service: StructuredLLMService, request: StreamingStructuredRequest[Any], loading: float, *, monitored: bool
+    service: StructuredLLMService, request: StreamingStructuredRequest[Any], loading: float, watcher: Watcher | None
 ) -> int:
     from .figures import Figures
     from .render import plain
 
-    screen = _screen_for(sys.stdout)
+    screen = _screen_for(sys.stdout, None if watcher is None else watcher.rows)
     figures = Figures()
     async with service.route_structured_streaming(request) as stream:
         with screen:
@@ -125,11 +130,11 @@ async def _shown(
     if outcome.error is None:
         print(json.dumps(plain(outcome.result), ensure_ascii=False, indent=2))
     rows = [*figures.lines(outcome), ("loading the SDK before", f"{loading:.2f} s")]
-    _print_rows([*rows, *(figures.performance(outcome.metrics) if monitored else [])])
+    _print_rows([*rows, *([] if watcher is None else [*figures.performance(outcome.metrics), *watcher.happenings()])])
     return 0 if outcome.error is None else 1
 
 
-def _print_rows(rows: Sequence[tuple[str, str]]) -> None:
+def _print_rows(rows: _Rows) -> None:
     """Print names and values in two columns."""
     width = max(len(name) for name, _ in rows)
     print()

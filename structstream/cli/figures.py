@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from structstream import Outcome, StreamingMetrics, StreamingResponse
 
-__all__ = ["Figures", "percentile"]
+__all__ = ["Figures", "percentile", "seconds_shown"]
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
@@ -60,9 +60,9 @@ class Figures:
         if outcome.error is not None:
             rows.append(("why", str(outcome.error)))
         if self.first_partial is not None:
-            rows.append(("time to first partial", _seconds(self.first_partial)))
+            rows.append(("time to first partial", seconds_shown(self.first_partial)))
         if total is not None:
-            rows.append(("total time", _seconds(total)))
+            rows.append(("total time", seconds_shown(total)))
         if outcome.usage is not None:
             rows.append(("tokens", _tokens(outcome, total)))
         rows.append(("deltas", f"{self.deltas} in {self.steps} steps"))
@@ -91,7 +91,7 @@ class Figures:
 
 def _measured(metrics: StreamingMetrics) -> Iterator[tuple[str, str]]:
     if metrics.time_to_first_token is not None:
-        yield "time to first token", _seconds(metrics.time_to_first_token)
+        yield "time to first token", seconds_shown(metrics.time_to_first_token)
     rates = ((metrics.tokens_per_second, "tokens"), (metrics.characters_per_second, "characters"))
     known = [f"{rate:.0f} {what} a second" for rate, what in rates if rate is not None]
     if known:
@@ -109,7 +109,12 @@ def _measured(metrics: StreamingMetrics) -> Iterator[tuple[str, str]]:
 _PERCENTILES = (("p50", 50), ("p95", 95), ("p99", 99), ("max", 100))
 
 
-def _seconds(value: float) -> str:
+def seconds_shown(value: float) -> str:
+    """Return a duration as a person reads it.
+
+    >>> seconds_shown(0.0123), seconds_shown(2.5)
+    ('12 ms', '2.50 s')
+    """
     return f"{value * 1e3:.0f} ms" if value < 1 else f"{value:.2f} s"
 
 

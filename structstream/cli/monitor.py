@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from structstream import Usage
+    from structstream.facts import Observer
 
 __all__ = ["monitoring", "price"]
 
@@ -31,11 +33,14 @@ def price(provider: str, model: str, usage: Usage) -> float | None:
 
 
 @contextmanager
-def monitoring(port: int | None) -> Iterator[dict[str, Any]]:  # Any: the arguments of a service
+def monitoring(port: int | None, watcher: Observer) -> Iterator[dict[str, Any]]:  # Any: the arguments of a service
     """Give the arguments of a service that is watched, and serve its metrics meanwhile.
+
+    Where a person sits at the terminal, the end of the block waits for Enter, so that there is time to look.
 
     Args:
         port: of loopback, for ``/metrics``; None serves nothing, 0 takes a free one.
+        watcher: hears what happens as well.
 
     Raises:
         ConfigurationError: the port cannot be had.
@@ -45,14 +50,17 @@ def monitoring(port: int | None) -> Iterator[dict[str, Any]]:  # Any: the argume
     from structstream.instrumentation.prometheus import PrometheusObserver
 
     registry = CollectorRegistry()
-    settings = {"metrics": True, "prices": price, "observers": [PrometheusObserver(registry, prices=price)]}
+    settings = {"metrics": True, "prices": price, "observers": [PrometheusObserver(registry, prices=price), watcher]}
     if port is None:
         yield settings
         return
     server = _served(port, registry)
-    print(f"serving http://127.0.0.1:{server.server_port}/metrics meanwhile\n", flush=True)
+    url = f"http://127.0.0.1:{server.server_port}/metrics"
+    print(f"serving {url} meanwhile\n", flush=True)
     try:
         yield settings
+        if sys.stdin.isatty():
+            input(f"\n{url} is there until Enter ")
     finally:
         server.shutdown()
         server.server_close()

@@ -1,7 +1,4 @@
-"""The dashboard and the alert rules ask for metrics and labels that exist, in a shape that can be read.
-
-It is that of Grafana's page "Dashboard JSON model" and of Prometheus' page "Alerting rules".
-"""
+"""The dashboard and the alert rules: of the documented shape, and every metric and label that they name exists."""
 
 from __future__ import annotations
 
@@ -9,133 +6,274 @@ import json
 import re
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import pytest
-from prometheus_client import CollectorRegistry, Metric
+from prometheus_client import CollectorRegistry
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic.alias_generators import to_camel
 
-from structstream.instrumentation.prometheus import Instruments
+from structstream.errors import TruncatedError
+from structstream.facts import (
+    AttemptBegan,
+    AttemptEnded,
+    BreakerChanged,
+    CacheLooked,
+    CallbackFailed,
+    ConcurrencyChanged,
+    Fact,
+    FirstToken,
+    Hedged,
+    Judged,
+    Replanned,
+    Stepped,
+    StreamBegan,
+    StreamEnded,
+    StreamInfo,
+    Waited,
+)
+from structstream.instrumentation.prometheus import PrometheusObserver
+from structstream.response import Attempt, Outcome, OutcomeKind, StreamingResponse, Usage
+from tests.edge import request_for
+from tests.promql import problems, selectors
 
 yaml = pytest.importorskip("yaml", reason="it comes with vcrpy")
 
 DOCS = Path(__file__).parent.parent / "docs"
-BOARD: dict[str, Any] = json.loads((DOCS / "grafana.json").read_text("utf-8"))
-RULES: list[dict[str, Any]] = [
-    rule for group in yaml.safe_load((DOCS / "alerts.yml").read_text("utf-8"))["groups"] for rule in group["rules"]
+DASHBOARD = json.loads((DOCS / "grafana.json").read_text("utf-8"))
+ALERTS = yaml.safe_load((DOCS / "alerts.yml").read_text("utf-8"))
+PREFIX = "structured_llm_streaming_"
+
+
+class Shape(BaseModel):
+    """All that a thing may have, as documented: another key is an error."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, alias_generator=to_camel)
+
+
+# The classic model of Grafana's page "Dashboard JSON model", and of the JSON schema in grafana-foundation-sdk.
+# Any: options are each panel's own.
+class Source(Shape):
+    type: Literal["prometheus"]
+    uid: Literal["${datasource}"]
+
+
+class Place(Shape):
+    h: int = Field(ge=1)
+    w: int = Field(ge=1, le=24)
+    x: int = Field(ge=0, le=23)
+    y: int = Field(ge=0)
+
+
+class Target(Shape):
+    ref_id: str = Field(pattern="^[A-Z]$")
+    datasource: Source
+    expr: str
+    legend_format: str
+    instant: bool
+    range: bool
+
+
+class FieldConfig(Shape):
+    defaults: dict[str, Any]
+    overrides: list[Any]
+
+
+class Panel(Shape):
+    id: int
+    type: Literal["timeseries", "stat", "state-timeline"]
+    title: str = Field(min_length=1)
+    description: str = Field(min_length=1)
+    datasource: Source
+    grid_pos: Place
+    field_config: FieldConfig
+    options: dict[str, Any]
+    targets: list[Target] = Field(min_length=1)
+
+
+class RowPanel(Shape):
+    id: int
+    type: Literal["row"]
+    title: str
+    collapsed: bool
+    grid_pos: Place
+    panels: list[Panel]
+
+
+class Current(Shape):
+    text: str | list[str]
+    value: str | list[str]
+
+
+class Variable(Shape):
+    type: Literal["datasource", "query"]
+    name: str
+    label: str
+    query: str | dict[str, str]
+    refresh: Literal[0, 1, 2]
+    current: Current
+    datasource: Source | None = None
+    sort: int = Field(0, ge=0, le=8)
+    multi: bool = False
+    include_all: bool = False
+    all_value: str | None = None
+
+
+class Span(Shape):
+    from_: str = Field(alias="from")
+    to: str
+
+
+class Templating(Shape):
+    list: list[Variable]
+
+
+class Dashboard(Shape):
+    uid: str = Field(min_length=8, max_length=40)
+    title: str
+    description: str
+    tags: list[str]
+    timezone: str
+    editable: bool
+    graph_tooltip: Literal[0, 1, 2]
+    schema_version: int = Field(ge=36)
+    version: int
+    refresh: str
+    time: Span
+    timepicker: dict[str, Any]
+    links: list[Any]
+    annotations: dict[Literal["list"], list[Any]]
+    templating: Templating
+    panels: list[Panel | RowPanel]
+
+
+# https://prometheus.io/docs/prometheus/latest/configuration/alerting_rules/
+class Rule(Shape):
+    alert: str = Field(pattern=r"^[A-Za-z_]\w*$")
+    expr: str
+    for_: str = Field("0s", alias="for", pattern=r"^\d+[smhd]$")
+    labels: dict[Literal["severity"], Literal["critical", "warning"]]
+    annotations: dict[Literal["summary", "description"], str]
+
+
+class Group(Shape):
+    name: str
+    rules: list[Rule]
+
+
+READ = TypeAdapter(Dashboard).validate_python(DASHBOARD)
+PANELS = [panel for panel in READ.panels if isinstance(panel, Panel)]
+RULES = [rule for group in TypeAdapter(list[Group]).validate_python(ALERTS["groups"]) for rule in group.rules]
+EXPRESSIONS = [
+    *(pytest.param(target.expr, id=f"{panel.title}-{target.ref_id}") for panel in PANELS for target in panel.targets),
+    *(pytest.param(rule.expr, id=rule.alert) for rule in RULES),
 ]
-PANELS = [panel for panel in BOARD["panels"] if panel["type"] != "row"]
-ASKED = [(panel["title"], target["expr"]) for panel in PANELS for target in panel["targets"]]
-ASKED += [(rule["alert"], rule["expr"]) for rule in RULES]
-ASKED += [("model", variable["definition"]) for variable in BOARD["templating"]["list"] if variable["type"] == "query"]
+
+REQUEST = request_for()
+CALLED = Attempt(1, "openai", "gpt-4o", "native", OutcomeKind.TRUNCATED, usage=Usage(100, 20, 30, 5))
+ENDED: Outcome[Any] = Outcome(
+    OutcomeKind.TRUNCATED, error=TruncatedError("cut"), attempts=[CALLED], usage=CALLED.usage, wasted_tokens=3
+)
+FACTS: list[Fact] = [
+    StreamBegan(1.0),
+    CacheLooked(hit=False),
+    Waited("tokens", "openai", 0.5),
+    Waited("pause", "openai", 9.0, refused=True),
+    AttemptBegan(1, "openai", "gpt-4o", "native", 1.0),
+    FirstToken(1, "openai", "gpt-4o", 0.3),
+    Stepped(StreamingResponse(raw_chunks=["[1", ", 2"]), 2.0),
+    Stepped(StreamingResponse(raw_chunks=["]"]), 2.5),
+    Judged("secrets", "redact", "name"),
+    CallbackFailed("each", "KeyError"),
+    AttemptEnded(CALLED, 2.0),
+    BreakerChanged("openai", "gpt-4o", "closed", "open", 3.0),
+    ConcurrencyChanged("openai", 7),
+    Hedged("second"),
+    Replanned("resume", OutcomeKind.TIMEOUT, "StreamTimeoutError", 1.5, "openai/gpt-4o"),
+    Stepped(StreamingResponse(outcome=ENDED), 4.0),
+    StreamEnded(ENDED, 4.0),
+]
 
 
-def exposed() -> dict[str, frozenset[str]]:
-    """The names of all series, with their labels."""
+@pytest.fixture(scope="module")
+def exposed() -> dict[str, set[str]]:
+    """The labels of each sample that an observer exposes which has heard every fact."""
+    assert {type(fact) for fact in FACTS} == set(get_args(Fact))
     registry = CollectorRegistry()
-    made = Instruments(registry)
-    labels = {name: set(getattr(made, name)._labelnames) for name in vars(made) if name != "gaps"} | {"gaps": {"model"}}
-    found: dict[str, frozenset[str]] = {}
-    for name, own in labels.items():
-        family: Metric = next(iter(getattr(made, name).describe()))
-        endings = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}[family.type]
-        for ending in endings:
-            found[family.name + ending] = frozenset(own | ({"le"} if ending == "_bucket" else set()))
-    return found
+    observer = PrometheusObserver(registry, prices=lambda provider, model, usage: 1.0)
+    for fact in FACTS:
+        observer(StreamInfo(1, REQUEST.model, "Profile", REQUEST), fact)
+    return {sample.name: set(sample.labels) for family in registry.collect() for sample in family.samples}
 
 
-SERIES = exposed()
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_every_metric_and_label_that_is_asked_for_exists(expression: str, exposed: dict[str, set[str]]) -> None:
+    plain = expression.replace("$__rate_interval", "5m")
+    assert list(problems(plain, exposed)) == []
 
 
-@pytest.mark.parametrize(("where", "expr"), ASKED, ids=[f"{at}-{where}" for at, (where, _) in enumerate(ASKED)])
-def test_every_metric_and_label_that_is_asked_for_exists(where: str, expr: str) -> None:
-    names = set(re.findall(r"\bstructured_llm_streaming_\w+", expr))
-    assert names
-    assert names <= SERIES.keys()
-    labels = {label for name in names for label in SERIES[name]}
-    asked = {
-        label for inside in re.findall(r"\{([^}]*)\}", expr) for label in re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", inside)
-    }
-    grouped = {label.strip() for inside in re.findall(r"by \(([^)]*)\)", expr) for label in inside.split(",")}
-    assert asked | grouped <= labels
-    assert expr.count("(") == expr.count(")")
+def test_every_metric_has_a_panel(exposed: dict[str, set[str]]) -> None:
+    asked = " ".join(target.expr for panel in PANELS for target in panel.targets)
+    stems = {name.removesuffix("_bucket") for name in exposed if not name.endswith(("_created", "_sum", "_count"))}
+    assert [stem for stem in sorted(stems) if stem not in asked] == []
 
 
-def test_every_metric_is_shown() -> None:
-    shown = {name for _, expr in ASKED for name in re.findall(r"\bstructured_llm_streaming_\w+", expr)}
-    families = {re.sub(r"_(bucket|sum|count)$", "", name) for name in SERIES}
-    assert families == {re.sub(r"_(bucket|sum|count)$", "", name) for name in shown}
+@pytest.mark.parametrize(
+    ("expression", "problem"),
+    [
+        (f"sum(rate({PREFIX}nothing_total[5m]))", "there is no"),
+        (f"sum by (colour) (rate({PREFIX}requests_total[5m]))", "has no label colour"),
+        (f'sum(rate({PREFIX}requests_total{{provider="a"}}[5m]))', "has no label provider"),
+        (f"sum({PREFIX}requests_total)", "only grows"),
+        (f"sum(rate({PREFIX}latency_seconds_bucket[5m]))", "not grouped by le"),
+        ("1 + 2", "asks for no metric"),
+    ],
+)
+def test_a_wrong_expression_is_found(expression: str, problem: str, exposed: dict[str, set[str]]) -> None:
+    (found,) = problems(expression, exposed)
+    assert problem in found
 
 
-FIELDS = {
-    "title": str,
-    "uid": str,
-    "tags": list,
-    "timezone": str,
-    "editable": bool,
-    "graphTooltip": int,
-    "time": dict,
-    "timepicker": dict,
-    "templating": dict,
-    "annotations": dict,
-    "refresh": str,
-    "schemaVersion": int,
-    "version": int,
-    "panels": list,
-    "links": list,
-}
+@pytest.mark.parametrize("expression", ["sum(rate(a_total[5m])", "sum(a))", "total(a)", "a ? b", "sum by (x) a"])
+def test_what_is_no_expression_is_refused(expression: str) -> None:
+    with pytest.raises(ValueError, match=r"closed|closes|no function|no PromQL|grouping"):
+        selectors(expression)
 
 
-@pytest.mark.parametrize(("name", "kind"), FIELDS.items())
-def test_the_dashboard_has_the_fields_of_the_json_model(name: str, kind: type) -> None:
-    assert isinstance(BOARD[name], kind)
+def test_groupings_hold_within_their_parentheses() -> None:
+    found = selectors("sum by (a) (x) / max by (b) (y) + z")
+    assert [(one.metric, one.grouped) for one in found] == [("x", {"a"}), ("y", {"b"}), ("z", set())]
 
 
-def test_the_dashboard_can_be_imported_anywhere() -> None:
-    assert BOARD["id"] is None
-    assert len(BOARD["uid"]) <= 40
-    assert BOARD["schemaVersion"] >= 36
-    assert set(BOARD["time"]) == {"from", "to"}
-    sources = [panel["datasource"] for panel in PANELS]
-    assert {source["uid"] for source in sources} == {"${datasource}"}
-    variables = {variable["name"]: variable for variable in BOARD["templating"]["list"]}
-    assert {name: variable["type"] for name, variable in variables.items()} == {
-        "datasource": "datasource",
-        "model": "query",
-    }
+def test_legends_and_annotations_name_labels_that_are_there(exposed: dict[str, set[str]]) -> None:
+    said = [(target.legend_format, target.expr) for panel in PANELS for target in panel.targets]
+    said += [(" ".join(rule.annotations.values()).replace("$labels.", ""), rule.expr) for rule in RULES]
+    for text, expression in said:
+        grouped = set().union(*(one.grouped for one in selectors(expression.replace("$__rate_interval", "5m"))))
+        assert set(re.findall(r"\{\{ ?([a-z_]+) ?\}\}", text)) <= grouped, (text, expression)
 
 
-def test_every_panel_has_its_place_and_its_queries() -> None:
-    numbers = [panel["id"] for panel in BOARD["panels"]]
-    assert len(set(numbers)) == len(numbers)
-    for panel in BOARD["panels"]:
-        place = panel["gridPos"]
-        assert set(place) == {"h", "w", "x", "y"}
-        assert 0 < place["w"] <= 24 - place["x"]
-        assert panel["title"]
-    for panel in PANELS:
-        assert panel["type"] == "timeseries"
-        assert panel["fieldConfig"]["defaults"]["unit"]
-        references = [target["refId"] for target in panel["targets"]]
-        assert len(set(references)) == len(references) > 0
-        assert all(target["expr"] and target["legendFormat"] for target in panel["targets"])
+def test_panels_have_numbers_of_their_own_and_do_not_overlap() -> None:
+    assert len({panel.id for panel in READ.panels}) == len(READ.panels)
+    places = [panel.grid_pos for panel in READ.panels]
+    assert all(place.x + place.w <= 24 for place in places)
+    apart = [
+        one.x + one.w <= two.x or two.x + two.w <= one.x or one.y + one.h <= two.y or two.y + two.h <= one.y
+        for one, two in combinations(places, 2)
+    ]
+    assert all(apart)
 
 
-def test_no_panel_lies_on_another() -> None:
-    for one, other in combinations([panel["gridPos"] for panel in BOARD["panels"]], 2):
-        apart = (
-            one["x"] + one["w"] <= other["x"]
-            or other["x"] + other["w"] <= one["x"]
-            or one["y"] + one["h"] <= other["y"]
-            or other["y"] + other["h"] <= one["y"]
-        )
-        assert apart, (one, other)
+def test_every_variable_exists_and_reads_a_label_that_exists(exposed: dict[str, set[str]]) -> None:
+    names = {variable.name for variable in READ.templating.list}
+    used = set(re.findall(r"\$\{?(\w+)", (DOCS / "grafana.json").read_text("utf-8"))) - {"__rate_interval", "__all"}
+    assert used == names
+    for variable in READ.templating.list:
+        if isinstance(variable.query, dict):
+            metric, label = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable.query["query"]).groups()  # type: ignore[union-attr]  # no match is a failure
+            assert label in exposed[metric]
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
-def test_every_rule_can_be_read_by_prometheus(rule: dict[str, Any]) -> None:
-    assert set(rule) == {"alert", "expr", "for", "labels", "annotations"}
-    assert re.fullmatch(r"\d+[smh]", rule["for"])
-    assert rule["labels"]["severity"] in {"page", "ticket"}
-    named = set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"]))
-    grouped = {label.strip() for inside in re.findall(r"by \(([^)]*)\)", rule["expr"]) for label in inside.split(",")}
-    assert named <= grouped
+def test_an_alert_has_a_name_of_its_own_and_says_what_is_wrong() -> None:
+    assert len({rule.alert for rule in RULES}) == len(RULES)
+    assert all(set(rule.annotations) == {"summary", "description"} for rule in RULES)

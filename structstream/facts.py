@@ -203,10 +203,15 @@ class CallbackFailed:
 
 @dataclass(frozen=True, slots=True)
 class StreamEnded:
-    """The stream ended in `outcome`, `seconds` after it began."""
+    """The stream ended in `outcome`, `seconds` after it began.
+
+    Of these the caller held on to steps for `consumer` seconds before he asked for the next one, his callbacks
+    included; the rest of the time he waited for us.
+    """
 
     outcome: Outcome[Any]  # Any: of any response model
     seconds: float
+    consumer: float = 0.0
 
 
 Fact = (

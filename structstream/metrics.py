@@ -79,6 +79,9 @@ class StreamingMetrics:
 
     Args:
         duration: from the first step asked for to the end.
+        consumer_wait: the part of it in which the caller held on to a step before he asked for the next one, his
+            callbacks included: a slow consumer.
+        provider_wait: the rest: he waited for the provider, for limits and pauses, and for us.
         time_to_first_token: until the first bytes of an answer; None where none came.
         steps: handed to the caller.
         deltas: pieces of JSON text in them.
@@ -97,6 +100,8 @@ class StreamingMetrics:
     """
 
     duration: float = 0.0
+    consumer_wait: float = 0.0
+    provider_wait: float = 0.0
     time_to_first_token: float | None = None
     steps: int = 0
     deltas: int = 0

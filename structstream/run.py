@@ -147,11 +147,11 @@ class Run(Generic[T]):
     def _priced(self, prices: Prices) -> CostOf:
         return lambda request, usage: prices(*self._endpoint(request), usage)
 
-    def _measured(self, outcome: Outcome[T], at: float) -> Outcome[T]:
+    def _measured(self, outcome: Outcome[T], at: float, held: float) -> Outcome[T]:
         """Return `outcome` with its figures, where they are taken."""
         if self._meter is None:
             return outcome
-        found = replace(outcome, metrics=self._meter.measured(outcome, at, self.ledger.tell))
+        found = replace(outcome, metrics=self._meter.measured(outcome, at, self.ledger.tell, held=held))
         if found.error is not None:
             found.error.outcome = found
         return found
@@ -159,7 +159,8 @@ class Run(Generic[T]):
     async def _observed(self, steps: Steps) -> AsyncGenerator[StreamingResponse[T], None]:
         """Yield the steps; tell of them where somebody listens, and write down how it ended, also where it was left."""
         ledger, tell, now = self.ledger, self.ledger.tell, self._clock.now
-        began = now()
+        began, held = now(), 0.0
+        handed: float | None = None  # when the caller got the step that he has
         if tell is not None:
             tell(StreamBegan(began))
         left = True
@@ -168,16 +169,20 @@ class Run(Generic[T]):
                 async for step in steps:
                     if tell is not None:
                         # Without the named tuple's own constructor, which takes thrice as long.
-                        tell(tuple.__new__(Stepped, (step, now())))
+                        tell(tuple.__new__(Stepped, (step, handed := now())))
                     if step.outcome is not None:
-                        step.outcome = ledger.outcome = self._measured(step.outcome, now())
+                        step.outcome = ledger.outcome = self._measured(step.outcome, now(), held)
                         left = False
                     yield step
+                    if handed is not None:
+                        held += now() - handed
+                        handed = None
         finally:
+            held += 0.0 if handed is None else now() - handed
             if left and ledger.outcome is not None:
-                ledger.outcome = self._measured(self._tally.total(ledger.outcome), now())
+                ledger.outcome = self._measured(self._tally.total(ledger.outcome), now(), held)
             if tell is not None:
-                tell(StreamEnded(ledger.outcome or _broken(), now() - began))
+                tell(StreamEnded(ledger.outcome or _broken(), now() - began, held))
 
 
 def _broken() -> Outcome[Any]:

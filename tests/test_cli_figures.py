@@ -43,6 +43,7 @@ MEASURED = [
     ("time to first token", "200 ms"),
     ("rate", "50 tokens a second, 210 characters a second"),
     ("gaps between steps", "p50 10.0 ms, p95 20.0 ms, p99 30.0 ms, max 40.0 ms"),
+    ("waited", "1.50 s for the provider, 250 ms for us to ask"),
     ("attempts", "2, 7 tokens thrown away"),
     ("cost", "0.000410 US dollars"),
 ]
@@ -50,6 +51,8 @@ MEASURED = [
 
 def test_what_the_service_measured_is_said_in_words() -> None:
     metrics = StreamingMetrics(
+        consumer_wait=0.25,
+        provider_wait=1.5,
         time_to_first_token=0.2,
         tokens_per_second=50.0,
         characters_per_second=210.0,
@@ -77,7 +80,10 @@ def test_a_failed_stream_says_why_and_what_was_saved() -> None:
 @pytest.mark.parametrize("usage", [None, Usage(1, 0)])
 def test_without_steps_nothing_is_made_up(usage: Usage | None) -> None:
     assert Figures().performance(None) == []
-    assert Figures().performance(StreamingMetrics()) == [("attempts", "0")]
+    assert Figures().performance(StreamingMetrics()) == [
+        ("waited", "0 ms for the provider, 0 ms for us to ask"),
+        ("attempts", "0"),
+    ]
     rows = dict(Figures().lines(Outcome(OutcomeKind.COMPLETE, result=None, usage=usage)))
     assert "total time" not in rows
     assert ("tokens" in rows) is (usage is not None)

@@ -33,6 +33,7 @@ from structstream.facts import (
     Waited,
 )
 from structstream.instrumentation.prometheus import PrometheusObserver
+from structstream.metrics import StreamingMetrics
 from structstream.response import Attempt, Outcome, OutcomeKind, StreamingResponse, Usage
 from tests.edge import request_for
 from tests.promql import problems, selectors
@@ -171,8 +172,14 @@ EXPRESSIONS = [
 
 REQUEST = request_for()
 CALLED = Attempt(1, "openai", "gpt-4o", "native", OutcomeKind.TRUNCATED, usage=Usage(100, 20, 30, 5))
+SCORED = StreamingMetrics(quality={"tags": 0.75})
 ENDED: Outcome[Any] = Outcome(
-    OutcomeKind.TRUNCATED, error=TruncatedError("cut"), attempts=[CALLED], usage=CALLED.usage, wasted_tokens=3
+    OutcomeKind.TRUNCATED,
+    error=TruncatedError("cut"),
+    attempts=[CALLED],
+    usage=CALLED.usage,
+    wasted_tokens=3,
+    metrics=SCORED,
 )
 FACTS: list[Fact] = [
     StreamBegan(1.0),

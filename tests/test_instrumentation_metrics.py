@@ -47,6 +47,11 @@ def test_a_stream_is_measured_from_its_facts() -> None:
     assert found.cost is None
 
 
+def test_what_the_consumer_held_on_to_is_not_the_providers() -> None:
+    found = heard(Meter()).measured(ENDED, 13.5, held=0.5)
+    assert (found.consumer_wait, found.provider_wait) == (0.5, 3.0)
+
+
 def test_a_stream_that_said_nothing_has_no_rates() -> None:
     found = Meter().measured(replace(ENDED, usage=None), 5.0)
     assert (found.duration, found.steps) == (0.0, 0)

@@ -32,6 +32,7 @@ from structstream.facts import (
 )
 from structstream.instrumentation import prometheus
 from structstream.instrumentation.prometheus import BulkHistogram, PrometheusObserver
+from structstream.metrics import StreamingMetrics
 from structstream.response import Attempt, Outcome, OutcomeKind, StreamingResponse, Usage
 from tests.edge import request_for, serving, steps_of
 from tests.policy import REQUEST
@@ -48,7 +49,7 @@ STREAM: list[Fact] = [
     Stepped(StreamingResponse(raw_chunks=["]"]), 12.005),
     AttemptEnded(CALLED, 2.0),
     Stepped(StreamingResponse(outcome=ENDED), 13.005),
-    StreamEnded(ENDED, 4.0),
+    StreamEnded(replace(ENDED, metrics=StreamingMetrics(quality={"tags": 0.75})), 4.0, 1.5),
 ]
 
 
@@ -68,6 +69,9 @@ FOUND: list[tuple[str, dict[str, str], float]] = [
     ("partials_per_second_sum", MODEL, 0.75),
     ("active_streams", {}, 0),
     ("wasted_tokens_total", MODEL, 3),
+    ("wait_seconds_total", {**MODEL, "for": "consumer"}, 1.5),
+    ("wait_seconds_total", {**MODEL, "for": "provider"}, 2.5),
+    ("quality_score_sum", {**MODEL, "score": "tags"}, 0.75),
     ("token_gap_seconds_count", MODEL, 2),
     ("token_gap_seconds_sum", MODEL, 1.005),
     ("token_gap_seconds_bucket", {**MODEL, "le": "0.0025"}, 0),

@@ -22,7 +22,7 @@ from structstream.providers import ROUTES, route
 from structstream.response import OutcomeKind
 from structstream.run import Run
 from structstream.service import StructuredLLMService
-from structstream.testing import SimulatedProvider, cut_at_byte, length, status
+from structstream.testing import FakeClock, SimulatedProvider, cut_at_byte, length, status
 from structstream.transport import SDKTransport, Transport
 from tests.edge import PROFILE, Profile, aiohttp_client, request_for, serving, steps_of
 
@@ -167,3 +167,25 @@ async def test_what_breaks_outside_of_this_library_ends_the_stream_for_observers
     ended = ear.facts[-1]
     assert isinstance(ended, StreamEnded)
     assert ended.outcome.kind == "provider_error"
+
+
+@pytest.mark.parametrize("left", [False, True])
+async def test_time_that_the_caller_takes_is_his_own(left: bool) -> None:
+    ear, clock, taken = Listener(), FakeClock(), 0.0
+    settings = {"observers": [ear], "metrics": True}
+    async with serving(settings=settings, clock=clock) as (service, _):
+        async with service.route_structured_streaming(request_for()) as stream:
+            async for step in stream:
+                if not step.is_complete:
+                    await clock.advance(2.0)
+                    taken += 2.0
+                if left:
+                    break
+        assert stream.outcome is not None
+    ended = ear.facts[-1]
+    assert isinstance(ended, StreamEnded)
+    assert taken > 0
+    assert (ended.consumer, ended.seconds) == (taken, taken)
+    metrics = stream.outcome.metrics
+    assert metrics is not None
+    assert (metrics.consumer_wait, metrics.provider_wait) == (taken, 0.0)

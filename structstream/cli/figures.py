@@ -100,6 +100,8 @@ def _measured(metrics: StreamingMetrics) -> Iterator[tuple[str, str]]:
     shown = ", ".join(f"{name} {gap * 1e3:.1f} ms" for name, gap in gaps if gap is not None)
     if shown:
         yield "gaps between steps", shown
+    theirs, ours = seconds_shown(metrics.provider_wait), seconds_shown(metrics.consumer_wait)
+    yield "waited", f"{theirs} for the provider, {ours} for us to ask"
     wasted = f", {metrics.wasted_tokens} tokens thrown away" if metrics.wasted_tokens else ""
     yield "attempts", f"{metrics.attempts}{wasted}"
     if metrics.cost is not None:

@@ -67,13 +67,16 @@ class Meter:
         self._steps += max(0, len(times) - 1)
         self._times = times[-1:]
 
-    def measured(self, outcome: Outcome[Any], at: float, tell: Tell | None = None) -> StreamingMetrics:
+    def measured(
+        self, outcome: Outcome[Any], at: float, tell: Tell | None = None, *, held: float = 0.0
+    ) -> StreamingMetrics:
         """Return the figures of the stream that ended in `outcome`.
 
         Args:
             outcome: how it ended.
             at: when, in seconds on the service's clock.
             tell: hears of scores that raise; None for nobody.
+            held: seconds of the stream in which the caller had not asked for the next step.
         """
         self._count()
         began = at if self._began is None else self._began
@@ -82,6 +85,8 @@ class Meter:
         usage, gaps = outcome.usage, self._gaps
         return StreamingMetrics(
             duration=at - began,
+            consumer_wait=held,
+            provider_wait=max(0.0, at - began - held),
             time_to_first_token=None if first is None else first - began,
             steps=self._steps + len(self._times),
             deltas=self._deltas,

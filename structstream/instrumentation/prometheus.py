@@ -60,6 +60,7 @@ _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320)
 _FIRST = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6)
 _GAPS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _PERCENT = (0, 10, 25, 50, 75, 90, 99.9, 100)
+_SCORES = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1)
 _RATES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 _NOTED = 256  # times that are kept before they become numbers: at once that costs less than one by one
 _STATES = {"closed": 0, "half_open": 1, "open": 2}
@@ -127,6 +128,10 @@ class Instruments:
         self.errors = counter("errors", "Streams that failed, by class of error", "model", "error")
         self.active = gauge("active_streams", "Streams that are under way")
         self.partials = histogram("partials_per_second", "Steps a second of a stream", _RATES, "model")
+        self.waited = counter("wait_seconds", "Of streams: for the consumer, or for the provider", "model", "for")
+        self.quality = histogram(
+            "quality_score", "The caller's own scores of finished streams", _SCORES, "model", "score"
+        )
         self.wasted = counter("wasted_tokens", "Output tokens of attempts that were thrown away", "model")
         self.gaps = BulkHistogram(
             f"{_PREFIX}token_gap_seconds", "Between two steps, as the caller got them", "model", _GAPS, registry
@@ -228,7 +233,9 @@ class PrometheusObserver:
         self._made = _GLOBAL if registry is None else Instruments(registry)
         self._prices = prices
         self._open: dict[int, _Open] = {}
-        self._model, self._called, self._provider, self._error, self._guardrail = (_Names(max_names) for _ in range(5))
+        self._model, self._called, self._provider, self._error, self._guardrail, self._score = (
+            _Names(max_names) for _ in range(6)
+        )
         self._hears: dict[type[Any], Callable[[StreamInfo, Any], None]] = {  # Any: each its own fact
             StreamBegan: self._begin,
             FirstToken: self._first_token,
@@ -275,6 +282,10 @@ class PrometheusObserver:
         made.progress.labels(model).observe(0.0 if seen.response is None else seen.response.progress_percent)
         if fact.seconds > 0:
             made.partials.labels(model).observe((seen.steps + len(seen.times)) / fact.seconds)
+        made.waited.labels(model, "consumer").inc(fact.consumer)
+        made.waited.labels(model, "provider").inc(max(0.0, fact.seconds - fact.consumer))
+        for name, score in (outcome.metrics.quality if outcome.metrics is not None else {}).items():
+            made.quality.labels(model, self._score(name)).observe(score)
         if outcome.error is not None:
             made.errors.labels(model, self._error(type(outcome.error).__name__)).inc()
         if outcome.wasted_tokens:

@@ -340,11 +340,11 @@ class AnswerReader(Generic[T]):
         return f" (the provider ended with {finish.raw!r})" if finish is not None and finish.reason == "other" else ""
 
     def _outcome(self, result: T | None, problem: StructStreamError | None) -> Outcome[T]:
+        if self._call is not None:
+            self._call[:] = [self._parser.text]
         facts = self.said.facts()
         if self.said.logprobs:
             facts["confidence"] = self._sure_of
-        if self._call is not None:
-            self._call[:] = [self._parser.text]
         outcome = Outcome(
             kind=OutcomeKind.COMPLETE if problem is None else kind_of(problem),
             result=result,

@@ -29,6 +29,7 @@ CASES: dict[str, Sequence[Guardrail]] = {
     ON: (PersonalData(), Secrets()),
     "and a function for each sentence": (PersonalData(), Secrets(), CallableGuardrail(lambda text: True, name="yes")),
 }
+FINISH = b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\n'
 PROSE = (
     "The engine weaves algebraic patterns just as the loom weaves flowers and leaves. It has no pretensions to "
     "originate anything; it can do whatever we know how to order it to perform. In 1843 there were 7 notes, the last "
@@ -49,7 +50,7 @@ def run(options: Options) -> Section:
     rows: list[Sequence[str | float]] = []
     ratios: dict[str, float] = {}
     for name, text, model in (("prose", article, Article), ("records", records(SIZE), Records)):
-        events = [frame(piece) for piece in deltas(text)]
+        events = [*map(frame, deltas(text)), FINISH]
         times = interleaved({case: decoded(events, model, rails) for case, rails in CASES.items()}, options.rounds * 3)
         rows.append([name, *(median(times[case]) / len(events) * 1e6 for case in CASES)])
         ratios[name] = ratio(times, ON, OFF)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from structstream.errors import BlockedError, JSONLimitError, JSONSyntaxError, StructStreamError
+from structstream.jsongrammar import SHORT
 from structstream.partial.wrapped import unwrapped_path
 from structstream.verdicts import Guardrail, Span, Verdict
 
@@ -47,7 +48,7 @@ class Gate:
     >>> gate = Gate([PersonalData()], shown.append)
     >>> for text in ('{"note": "Write to a', 'da@example', '.org now"', "}"): gate.feed(text)
     >>> shown
-    ['{"note": "Write to ', '', '[email] now"', '}']
+    ['{"note": "Write to ', '[email] now"', '}']
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Gate:
         later = [rail for rail in rails if rail not in at_once]
         self._screened = _ScreenedJSON(at_once, self._path)
         self._segments = Segments(later, wrap_key=wrap_key) if later else None
+        self._feed_string = self._screened.screen.feed
         self._at_once = repair is None and self._segments is None
         self._fault: StructStreamError | None = None  # of what the repair does not take
 
@@ -81,10 +83,19 @@ class Gate:
                 whoever reads what is let through to find what is no JSON: no more comes out.
         """
         screened = self._screened
-        if self._at_once and screened.in_text and is_plain(text):  # what most deltas of a model are
-            text = screened.screen.feed(text)
+        # What most deltas of a model are; `is_plain` stands here in full, as a call costs as much as all it does.
+        if (
+            screened.in_text
+            and self._at_once
+            and len(text) <= SHORT
+            and '"' not in text
+            and "\\" not in text
+            and text.isprintable()
+        ):
+            text = self._feed_string(text)
             if text:
-                self._take(text if is_plain(text) else encode(text)[1:-1])
+                plain = '"' not in text and "\\" not in text and text.isprintable()
+                self._take(text if plain else encode(text)[1:-1])
             return
         try:
             if self._repair is not None:

@@ -89,8 +89,9 @@ class Screen:
             self._tail = text[cut:]
             self._offset += cut
             self._word = 0
-            self._before = text[cut - _CONTEXT : cut] if cut >= _CONTEXT else (self._before + text[:cut])[-_CONTEXT:]
-            return text[:cut]
+            text = text[:cut]
+            self._before = text if cut >= _CONTEXT else (self._before + text)[-_CONTEXT:]
+            return text
         return self._judged(text, "delta")
 
     def end(self) -> str:
@@ -132,7 +133,9 @@ class Screen:
     # --- the slow way ---
 
     def _judged(self, text: str, end: TextEnd) -> str:
-        piece = GuardedText(text, kind=self._kind, end=end, before=self._before, offset=self._offset, path=self._path)
+        piece = GuardedText(
+            text, kind=self._kind, end=end, before=self._before[-_CONTEXT:], offset=self._offset, path=self._path
+        )
         hold = size = len(text)
         found: list[tuple[Span, Rail]] = []
         if self._more:

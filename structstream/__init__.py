@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         UnavailableError,
         UnexpectedResponseError,
     )
+    from .guardrails import CallableGuardrail, DenyList, MaxLength, PersonalData, PromptLength, Secrets
     from .jsonsink import JSONLimits
     from .parse import parse_stream
     from .partial import ListView, MappingView, Partial
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from .stream import StructuredStream
     from .sync import SyncStructuredLLMService, SyncStructuredStream
     from .transport import HTTPAnswer, SDKTransport, Transport
+    from .verdicts import GuardedText, Guardrail, Span, Verdict
 
 __version__ = "0.1.0"
 
@@ -98,6 +100,7 @@ _HOMES = {
         "UnavailableError",
         "UnexpectedResponseError",
     ),
+    "guardrails": ("CallableGuardrail", "DenyList", "MaxLength", "PersonalData", "PromptLength", "Secrets"),
     "jsonsink": ("JSONLimits",),
     "parse": ("parse_stream",),
     "partial": ("ListView", "MappingView", "Partial"),
@@ -118,6 +121,7 @@ _HOMES = {
     "stream": ("StructuredStream",),
     "sync": ("SyncStructuredLLMService", "SyncStructuredStream"),
     "transport": ("HTTPAnswer", "SDKTransport", "Transport"),
+    "verdicts": ("GuardedText", "Guardrail", "Span", "Verdict"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -128,12 +132,16 @@ __all__ = [
     "BadRequestError",
     "BlockedError",
     "Cadence",
+    "CallableGuardrail",
     "Clock",
     "ConfigurationError",
     "ConnectionFailedError",
     "ContextLengthError",
     "DecodeError",
+    "DenyList",
     "FilteredError",
+    "GuardedText",
+    "Guardrail",
     "HTTPAnswer",
     "HTTPRequest",
     "IncompleteError",
@@ -143,6 +151,7 @@ __all__ = [
     "JSONSyntaxError",
     "ListView",
     "MappingView",
+    "MaxLength",
     "Message",
     "MissingDependencyError",
     "Mode",
@@ -152,8 +161,10 @@ __all__ = [
     "OverloadedError",
     "Partial",
     "PermissionDeniedError",
+    "PersonalData",
     "ProgressCallback",
     "ProgressEvent",
+    "PromptLength",
     "ProtocolError",
     "ProviderError",
     "ProviderSpec",
@@ -162,7 +173,9 @@ __all__ = [
     "RefusedError",
     "SDKTransport",
     "SSEError",
+    "Secrets",
     "ServerError",
+    "Span",
     "StreamCancelledError",
     "StreamDecoder",
     "StreamFailedError",
@@ -184,6 +197,7 @@ __all__ = [
     "UnavailableError",
     "UnexpectedResponseError",
     "Usage",
+    "Verdict",
     "__version__",
     "parse_stream",
 ]

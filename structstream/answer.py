@@ -21,10 +21,14 @@ from .partial import PartialParser
 from .response import Outcome, OutcomeKind, StreamingResponse, ToolCall, kind_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from .events import Finished, Started, ToolDelta
     from .jsonsink import JSONLimits
     from .partial import Step
+    from .repair import JSONRepair
     from .response import TokenLogprob, Usage
+    from .verdicts import TextKind
 
 __all__ = ["AnswerReader", "Said"]
 
@@ -67,6 +71,19 @@ class Said:
         if self.finish is None or self.finish.reason in ("stop", "other"):
             self.finish = event
 
+    def texts(self) -> Iterator[tuple[TextKind, list[str]]]:
+        """Give each text with what it is; the list holds its pieces and may be changed."""
+        yield from (("prose", self.prose), ("thinking", self.thinking), ("refusal", self.refusal))
+        yield from (("tool_call", parts) for _, _, parts in self.calls.values())
+        yield from (("choice", parts) for parts in self.choices.values())
+
+    def withhold(self) -> None:
+        """Forget what was said: a guardrail has stopped it, or has not judged it."""
+        for _, parts in self.texts():
+            parts.clear()
+        self.logprobs = []
+        self.signature = ""
+
     def facts(self) -> dict[str, Any]:  # Any: the fields of an Outcome, of several types
         """What of it an outcome tells, by the outcome's own names."""
         return {
@@ -105,6 +122,7 @@ class AnswerReader(Generic[T]):
         self._parser = PartialParser(
             response_model, lenient=lenient, wrap_key=wrap_key, limits=limits, context=context, fail_fast=fail_fast
         )
+        self._call: list[str] | None = None  # where the arguments are told of the call that is the answer
         self._spare = (response_model, wrap_key, limits, context)
         self._attempt = attempt
         self._chunks: list[str] = []  # deltas since the last step, read or not
@@ -117,6 +135,32 @@ class AnswerReader(Generic[T]):
         self._cut = "the connection ended without a finish"
         self.ended = False
         """Whether the provider's own mark of the end came."""
+
+    @property
+    def failure(self) -> StructStreamError | None:
+        """Why the answer failed, as far as that is known before its end."""
+        return self._failure
+
+    def own_the_call(self, call: int) -> None:
+        """Tell the arguments of a tool call as they were read, and not as they came."""
+        parts = self._call = self.said.calls[call][2]
+        parts.clear()
+
+    def take_repair(self) -> JSONRepair | None:
+        """Give the repair of lenient reading away: from now on the text comes repaired."""
+        return self._parser.take_repair()
+
+    def revise(self, change: Callable[[str], str]) -> None:
+        """Make the end from what `change` makes of the JSON text, instead of the text that was added."""
+        text = ""
+        with suppress(StructStreamError):  # a fault of the text is found again in the new one
+            self._parser.feed(self._take_unread())
+            self._parser.read()
+        with suppress(StructStreamError):
+            text = change(self._parser.text)
+        model, key, limits, context = self._spare
+        self._parser = PartialParser(model, wrap_key=key, limits=limits, context=context)
+        self._unread = [text]
 
     def begin(self, event: Started) -> bool:
         """Take the start of an answer; return whether it is another one's, which voids what was said before it.
@@ -253,6 +297,8 @@ class AnswerReader(Generic[T]):
         return f" (the provider ended with {finish.raw!r})" if finish is not None and finish.reason == "other" else ""
 
     def _outcome(self, result: T | None, problem: StructStreamError | None) -> Outcome[T]:
+        if self._call is not None:
+            self._call[:] = [self._parser.text]
         outcome = Outcome(
             kind=OutcomeKind.COMPLETE if problem is None else kind_of(problem),
             result=result,

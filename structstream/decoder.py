@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .answer import AnswerReader
-from .errors import ProtocolError, StructStreamError
+from .beside import guard_said, seal_said
+from .errors import BlockedError, ProtocolError, StructStreamError
 from .events import (
     Failed,
     Finished,
@@ -23,16 +24,20 @@ from .events import (
     ToolDelta,
     UsageReported,
 )
+from .gate import Gate
 from .jsonarray import JSONArrayDecoder
 from .sse import SSEDecoder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from .facts import Tell
+    from .gate import Ask
     from .jsonsink import JSONLimits
     from .providers.base import ProviderDecoder
     from .request import Cadence
     from .response import StreamingResponse
+    from .verdicts import Guardrail, Verdict
 
 __all__ = ["HANDLERS", "StreamDecoder"]
 
@@ -61,10 +66,12 @@ class StreamDecoder(Generic[T]):
         context: Pydantic's validation context.
         fail_fast: end when a value closes invalid. False waits for the end, where Pydantic judges the whole.
         attempt: the number that the responses carry.
+        guardrails: what judges the answer before it is shown; those that have to be awaited show up in `asks`.
+        tell: hears each verdict; None for nobody.
         array: the body is one JSON array instead of an event stream, as Gemini's is without ``alt=sse``.
 
     Raises:
-        ConfigurationError: `response_model` is no type that Pydantic can read.
+        ConfigurationError: `response_model` is no type that Pydantic can read, or a guardrail is none.
 
     >>> from structstream.providers import route
     >>> decoder = StreamDecoder(list[int], route("gpt-4o").provider.decoder())
@@ -93,6 +100,8 @@ class StreamDecoder(Generic[T]):
         context: Any = None,  # Any: Pydantic's own type for it
         fail_fast: bool = True,
         attempt: int = 1,
+        guardrails: Sequence[Guardrail] = (),
+        tell: Tell | None = None,
         array: bool = False,
     ) -> None:
         bound = max_event_bytes or _MAX_EVENT_BYTES
@@ -111,6 +120,18 @@ class StreamDecoder(Generic[T]):
             fail_fast=fail_fast,
             attempt=attempt,
         )
+        self._take = self._answer.add
+        self._gate: Gate | None = None
+        if guardrails:
+            self._gate = Gate(
+                guardrails,
+                self._answer.add,
+                repair=self._answer.take_repair(),
+                wrap_key=wrap_key,
+                tell=tell,
+            )
+            self._take = self._gate.feed
+        self._drained = False
         self._tool = tool
         self._tool_name = tool_name.strip("_")
         self._passed_over: set[int] = set()
@@ -154,30 +175,87 @@ class StreamDecoder(Generic[T]):
             self._answer.fail(error)
         self._ended = True
 
+    @property
+    def asks(self) -> Ask | None:
+        """The judgement that has to be awaited, and brought to `settle`, before more is shown; None if none has."""
+        return None if self._gate is None else self._gate.asks
+
+    def settle(self, verdict: Verdict) -> list[StreamingResponse[T]]:
+        """Bring the verdict that `asks` asked for, and return the steps that were waiting for it."""
+        if self._gate is None:
+            return []
+        answer = self._answer
+        try:
+            self._gate.settle(verdict)
+            step = answer.step() if answer.waiting else None
+        except StructStreamError as error:
+            return self._fail(error)
+        return [] if step is None else [step]
+
+    def block(self, error: BlockedError) -> list[StreamingResponse[T]]:
+        """End the answer because a guardrail did not give the verdict that `asks` asked for."""
+        return self._fail(error)
+
+    def redact(self, text: str) -> str:
+        """Return a text of the provider, such as a header, as the guardrails let it through."""
+        if self._gate is None:
+            return text
+        try:
+            return self._gate.redact(text)
+        except BlockedError:
+            return ""
+
+    def drain(self, error: StructStreamError | None = None) -> None:
+        """Read what the end of the body brings, so that `asks` tells what has to be judged before `finish`.
+
+        Args:
+            error: as for `finish`.
+        """
+        if self._drained:
+            return
+        self._drained = True
+        if not self._ended and error is None:
+            self._read_end()
+        self._ended = True
+        if self._gate is not None:
+            if self._tool and self._call is not None:
+                self._answer.own_the_call(self._call)
+            try:
+                self._gate.finish()
+                guard_said(self._gate, self._answer.said)
+            except StructStreamError as failure:
+                if isinstance(failure, BlockedError) or self._answer.failure is None:
+                    self._fail(failure)
+
+    def _read_end(self) -> None:
+        cut = self._sse.mid_line
+        try:
+            last = self._sse.close(dispatch_unterminated=True)
+            for event in (event for sse in last for event in self._provider.feed(sse)):
+                HANDLERS[type(event)](self, event)
+            for event in self._provider.close():
+                HANDLERS[type(event)](self, event)
+        except ProtocolError as failure:
+            if not cut:  # half an event is no fault of the dialect: the connection ended within it
+                self._fail(failure)
+        except StructStreamError as failure:
+            self._fail(failure)
+
     def finish(self, error: StructStreamError | None = None) -> StreamingResponse[T]:
         """End the answer and return the last step, with its outcome.
 
         Args:
             error: why it was ended from outside (deadline, cancellation, broken connection); None if the body ended.
         """
-        if not self._ended and error is None:
-            cut = self._sse.mid_line
-            try:
-                last = self._sse.close(dispatch_unterminated=True)
-                for event in (event for sse in last for event in self._provider.feed(sse)):
-                    HANDLERS[type(event)](self, event)
-                for event in self._provider.close():
-                    HANDLERS[type(event)](self, event)
-            except ProtocolError as failure:
-                if not cut:  # half an event is no fault of the dialect: the connection ended within it
-                    self._fail(failure)
-            except StructStreamError as failure:
-                self._fail(failure)
-        self._ended = True
+        self.drain(error)
+        if self._gate is not None:
+            seal_said(self._gate, self._answer, error)
         return self._answer.finish(error)
 
     def _fail(self, error: StructStreamError) -> list[StreamingResponse[T]]:
         self._ended = True
+        if self._gate is not None and isinstance(error, BlockedError):
+            self._gate.leave()
         last_good = self._answer.fail(error)
         return [] if last_good is None else [last_good]
 
@@ -189,7 +267,7 @@ class StreamDecoder(Generic[T]):
         elif self._tool:
             self._answer.said.prose.append(event.text)
         else:
-            self._answer.add(event.text)
+            self._take(event.text)
 
     def _tool_delta(self, event: ToolDelta) -> None:
         said = self._answer.said
@@ -200,7 +278,7 @@ class StreamDecoder(Generic[T]):
         if self._call is None and self._is_ours(event):
             self._call = event.call
         if self._tool and event.call == self._call:
-            self._answer.add(event.text)
+            self._take(event.text)
 
     def _is_ours(self, event: ToolDelta) -> bool:
         # A dialect may have to put an underscore before a name.

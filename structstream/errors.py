@@ -254,7 +254,20 @@ class InvalidOutputError(StreamFailedError):
 
 
 class BlockedError(StreamFailedError):
-    """A guardrail said stop."""
+    """A guardrail said stop, or failed itself.
+
+    Attributes:
+        guardrail: its name.
+        reason: why, one sentence that quotes neither prompt nor answer.
+        path: the field; empty for the prompt, the root, and what stands beside the answer.
+    """
+
+    def __init__(self, guardrail: str, reason: str, *, path: str = "") -> None:
+        where = f" at {path}" if path else ""
+        super().__init__(f"blocked by the guardrail {guardrail!r}{where}: {reason}")
+        self.guardrail = guardrail
+        self.reason = reason
+        self.path = path
 
 
 class StreamTimeoutError(StreamFailedError, TimeoutError):

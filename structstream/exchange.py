@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from .clock import DeadlinePassed, Interrupted, Watchdog
 from .decoder import StreamDecoder
 from .errors import (
+    BlockedError,
     ConnectionFailedError,
     IncompleteError,
     ProviderError,
@@ -28,18 +29,21 @@ from .errors import (
     StructStreamError,
     UnexpectedResponseError,
 )
+from .judging import Judging
 from .providers import model_schema, wrap_key
 from .response import Attempt, OutcomeKind, Timings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from .clock import Clock
+    from .facts import Tell
     from .jsonsink import JSONLimits
     from .providers import Route
     from .request import StreamingStructuredRequest
     from .response import Outcome, StreamingResponse
     from .transport import HTTPAnswer, Transport
+    from .verdicts import Guardrail
 
 __all__ = ["Connect", "Exchange", "Head", "Ledger"]
 
@@ -97,9 +101,12 @@ class Exchange(Generic[T]):
         ledger: where the attempt writes itself down.
         limits: the bounds of the JSON; None for the defaults.
         max_event_bytes: the bound of one line and of one event of the stream; None for the default.
+        guardrails: what judges prompt and answer, those of the request among them.
+        tell: hears what happens; None for nobody.
 
     Raises:
-        ConfigurationError: provider, mode and response model do not go together; nothing was sent.
+        ConfigurationError: provider, mode and response model do not go together, or a guardrail is none; nothing
+            was sent.
     """
 
     def __init__(
@@ -112,6 +119,8 @@ class Exchange(Generic[T]):
         ledger: Ledger[T],
         limits: JSONLimits | None = None,
         max_event_bytes: int | None = None,
+        guardrails: Sequence[Guardrail] = (),
+        tell: Tell | None = None,
     ) -> None:
         self._request = request
         self._route = route
@@ -135,8 +144,12 @@ class Exchange(Generic[T]):
             context=request.context,
             fail_fast=request.fail_fast,
             attempt=self._number,
+            guardrails=guardrails,
+            tell=tell,
         )
+        self._sent = False
         self._watchdog = Watchdog(clock)
+        self._judging = Judging(guardrails, tell, clock, self._watchdog) if guardrails else None
         self._answer: HTTPAnswer | None = None
         self._headers: Mapping[str, str] = {}
         self._between = inf if request.timeouts.between_tokens is None else request.timeouts.between_tokens
@@ -149,12 +162,14 @@ class Exchange(Generic[T]):
     async def run(self) -> AsyncGenerator[StreamingResponse[T], None]:
         """Yield each step; the last one carries the outcome. Leaving at any point closes the connection."""
         self._begin()
-        decoder, watchdog = self._decoder, self._watchdog
+        decoder, watchdog, request = self._decoder, self._watchdog, self._request
         error: StructStreamError | None = None
         try:
             try:
+                if self._judging is not None:
+                    await self._judging.prompt(request)
                 body = await self._open()
-                if self._request.enable_streaming:
+                if request.enable_streaming:
                     data = await self._first(body)
                     with watchdog:
                         while data:
@@ -163,6 +178,9 @@ class Exchange(Generic[T]):
                                 self._first_partial = self._clock.now() - self._began
                             for response in responses:
                                 yield response
+                            while decoder.asks is not None:
+                                for response in await self._judge():
+                                    yield response
                             if decoder.done:
                                 break
                             watchdog.wait(self._deadline())
@@ -181,7 +199,7 @@ class Exchange(Generic[T]):
             except (asyncio.CancelledError, GeneratorExit):
                 self._seal(decoder.finish(_cancelled()))
                 raise
-            last = self._seal(decoder.finish(error))
+            last = self._seal(decoder.finish(await self._judge_rest(error)))
             if not self._said_all:
                 await self._close()  # before the caller looks at the failure, for as long as he likes
             yield last
@@ -196,6 +214,35 @@ class Exchange(Generic[T]):
             self._watchdog.interrupt()
         _logger.debug("%s: attempt %d starts, mode %s", self._name, self._number, self._mode)
 
+    async def _judge(self) -> list[StreamingResponse[T]]:
+        """Await the verdict that the answer waits for, and return the steps that it sets free."""
+        decoder = self._decoder
+        ask = decoder.asks
+        if ask is None or self._judging is None:
+            return []
+        try:
+            return decoder.settle(await self._judging.verdict(ask, self._total_at))
+        except BlockedError as error:
+            return decoder.block(error)
+
+    async def _judge_rest(self, error: StructStreamError | None) -> StructStreamError | None:
+        """Have judged what is left at the end; return what the answer ends with."""
+        if self._judging is None:
+            return error
+        decoder = self._decoder
+        decoder.drain(error)
+        try:
+            while decoder.asks is not None:
+                await self._judge()
+        except DeadlinePassed:
+            return error or self._late()
+        except Interrupted:
+            return error or _cancelled()
+        except asyncio.CancelledError:
+            self._seal(decoder.finish(_cancelled()))
+            raise
+        return error
+
     def _set_deadlines(self) -> None:
         timeouts, now = self._request.timeouts, self._clock.now()
         self._began = self._asked = now
@@ -207,10 +254,12 @@ class Exchange(Generic[T]):
     async def _open(self) -> AsyncIterator[bytes]:
         transport = await self._connect()
         self._set_deadlines()  # not before: the first call of a process imports the vendor's SDK, which takes seconds
+        self._sent = True
         with self._watchdog.until(self._first_at):
             answer = await transport.stream(self._call, connect_timeout=self._request.timeouts.connect)
         self._answer = answer
-        self._headers = {name: value for name, value in answer.headers.items() if _HEADERS.match(name)}
+        redact = self._decoder.redact
+        self._headers = {name: redact(value) for name, value in answer.headers.items() if _HEADERS.match(name)}
         body = aiter(answer)
         if 300 <= answer.status < 400:
             raise _moved(self._route.spec.name, answer)
@@ -296,7 +345,8 @@ class Exchange(Generic[T]):
             request_id=next((self._headers[name] for name in _REQUEST_IDS if name in self._headers), None),
         )
         ledger = self._ledger
-        ledger.attempts.append(attempt)
+        if self._sent or found.kind is not OutcomeKind.BLOCKED:  # what the prompt kept from being sent was no call
+            ledger.attempts.append(attempt)
         timings = Timings(self._first_byte, self._first_partial, self._clock.now() - self._began)
         outcome = replace(found, timings=timings, attempts=tuple(ledger.attempts), headers=self._headers)
         last.outcome = ledger.outcome = outcome

@@ -13,11 +13,12 @@ from pydantic import PydanticUserError, TypeAdapter
 from pydantic_core import SchemaError
 
 from .errors import ConfigurationError
+from .verdicts import Guardrail
 
 if TYPE_CHECKING:
     from .progress import ProgressCallback
 
-__all__ = ["Cadence", "HTTPRequest", "Message", "Mode", "StreamingStructuredRequest", "Timeouts"]
+__all__ = ["Cadence", "HTTPRequest", "Message", "Mode", "StreamingStructuredRequest", "Timeouts", "text_of"]
 
 T = TypeVar("T")
 
@@ -109,6 +110,8 @@ class StreamingStructuredRequest(Generic[T]):
         progress_callback: called with each `ProgressEvent`; plain or async; None for none.
         context: the validation context that Pydantic hands to validators.
         fail_fast: end the stream when a value closes invalid. False waits for the end, where Pydantic judges the whole.
+        guardrails: what judges the prompt before it is sent and the answer before it is shown, beside those of the
+            service.
         headers: HTTP headers to add to the call.
         extra: parameters for the provider's body, taken as they are; they win over those above.
 
@@ -139,6 +142,7 @@ class StreamingStructuredRequest(Generic[T]):
     progress_callback: ProgressCallback | None = None
     context: Any = None  # Any: Pydantic's own type for it
     fail_fast: bool = True
+    guardrails: Sequence[Guardrail] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)  # Any: the provider's own parameters
 
@@ -156,7 +160,7 @@ class StreamingStructuredRequest(Generic[T]):
     def fingerprint(self) -> str:
         """Return a SHA-256 in hex over all that decides the answer: equal requests have equal fingerprints.
 
-        Callbacks, deadlines, retries, headers and the validation context do not count.
+        Callbacks, deadlines, retries, guardrails, headers and the validation context do not count.
         """
         model = self.response_model
         name = f"{getattr(model, '__module__', '')}.{getattr(model, '__qualname__', '')} {model!r}"
@@ -172,6 +176,24 @@ class StreamingStructuredRequest(Generic[T]):
         # The conversation and the headers stay out: a repr ends up in logs.
         name = getattr(self.response_model, "__name__", repr(self.response_model))
         return f"StreamingStructuredRequest(model={self.model!r}, response_model={name}, mode={self.mode!r})"
+
+
+def text_of(conversation: Sequence[Message]) -> str:
+    r"""Return all text of a conversation, one part a line; pictures and other parts without text are left out.
+
+    >>> text_of([{"role": "system", "content": "Be brief."}, {"role": "user", "content": [{"text": "Who?"}]}])
+    'Be brief.\nWho?'
+    """
+    return "\n".join(text for message in conversation for text in _texts(message))
+
+
+def _texts(value: object) -> list[str]:
+    """The texts of a message, whatever the provider calls its parts; names of roles and types are none."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, Mapping):
+        return [text for name, item in value.items() if name not in _NO_TEXT for text in _texts(item)]
+    return [text for item in value for text in _texts(item)] if isinstance(value, list | tuple) else []
 
 
 def _plain(value: object) -> object:
@@ -210,6 +232,12 @@ def _is_headers(value: object) -> bool:
     )
 
 
+def _is_guardrails(value: object) -> bool:
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+        return False
+    return all(isinstance(item, Guardrail) for item in value)
+
+
 def _is_messages(value: object) -> bool:
     if isinstance(value, str | bytes) or not isinstance(value, Sequence):
         return False
@@ -219,6 +247,7 @@ def _is_messages(value: object) -> bool:
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 _HEADER_VALUE = re.compile(r"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?").fullmatch
 _PRIVATE = frozenset({"prompt", "messages", "system", "headers", "extra"})
+_NO_TEXT = frozenset({"role", "type", "id", "tool_call_id", "image_url", "source", "data", "inline_data", "file"})
 _SAYS = frozenset({"content", "tool_calls"})
 _DECIDES = ("model", "conversation", "mode", "temperature", "max_tokens", "stop", "seed", "thinking_budget", "extra")
 
@@ -240,6 +269,7 @@ _RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("cadence", f"one of {', '.join(get_args(Cadence))}", lambda v: v in get_args(Cadence)),
     ("streaming_chunk_size", "a positive integer or None", lambda v: v is None or _is_count(v, 1)),
     ("progress_callback", "callable or None", lambda v: v is None or callable(v)),
+    ("guardrails", "a list of Guardrail objects; wrap a function in CallableGuardrail", _is_guardrails),
     ("headers", "a mapping of header names to text that HTTP can carry", _is_headers),
     ("extra", "a mapping", lambda v: isinstance(v, Mapping)),
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from .clock import SystemClock
@@ -21,6 +21,7 @@ from .request import StreamingStructuredRequest
 from .stream import StructuredStream, reported
 from .sync import BackgroundLoop, SyncStructuredLLMService
 from .transport import SDKTransport, Transport, transport_of
+from .verdicts import Guardrail
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -44,6 +45,7 @@ class StructuredLLMService:
         providers: rows that are added to `structstream.providers.ROUTES`, or replace those of the same name; None for
             none.
         api_keys: keys by the provider's name, before those of the environment; None for none.
+        guardrails: what judges every prompt and every answer, before those of the request.
         limits: the bounds of an answer's JSON; None for the defaults.
         max_event_bytes: the bound of one line and of one event of a stream, in bytes; None for 16 MiB.
         clock: what measures time; None for the machine's.
@@ -65,6 +67,7 @@ class StructuredLLMService:
         *,
         providers: Mapping[str, ProviderSpec] | None = None,
         api_keys: Mapping[str, str] | None = None,
+        guardrails: Sequence[Guardrail] = (),
         limits: JSONLimits | None = None,
         max_event_bytes: int | None = None,
         clock: Clock | None = None,
@@ -72,6 +75,7 @@ class StructuredLLMService:
         _check_providers(providers)
         _check_keys(api_keys)
         _check_bounds(limits, max_event_bytes)
+        self._guardrails = _checked_guardrails(guardrails)
         self._limits = limits
         self._max_event_bytes = max_event_bytes
         self._clock: Clock = clock or SystemClock()
@@ -100,6 +104,7 @@ class StructuredLLMService:
             ledger=ledger,
             limits=self._limits,
             max_event_bytes=self._max_event_bytes,
+            guardrails=(*self._guardrails, *request.guardrails),
         ).run()
         if request.progress_callback is not None:
             responses = reported(responses, request.progress_callback, self._clock)
@@ -243,6 +248,18 @@ def _check_keys(keys: object) -> None:
     for name, key in keys.items():
         if not isinstance(key, str) or not key.strip():
             raise ConfigurationError(f"api_keys[{name!r}] must be text and not empty; this is {type(key).__name__}")
+
+
+def _checked_guardrails(guardrails: object) -> tuple[Guardrail, ...]:
+    if isinstance(guardrails, str | bytes) or not isinstance(guardrails, Sequence):
+        raise ConfigurationError(f"guardrails must be a list of Guardrail objects, not {type(guardrails).__name__}")
+    for guardrail in guardrails:
+        if not isinstance(guardrail, Guardrail):
+            raise ConfigurationError(
+                f"guardrails must be Guardrail objects, not {type(guardrail).__name__}; "
+                "wrap a function in CallableGuardrail"
+            )
+    return tuple(guardrails)
 
 
 def _check_bounds(limits: object, max_event_bytes: object) -> None:

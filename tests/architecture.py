@@ -49,7 +49,7 @@ class Floor:
     never: frozenset[str] = _EFFECTS
 
 
-_WORDS = ("errors", "request", "response", "events", "facts", "progress", "markers")
+_WORDS = ("errors", "request", "response", "events", "facts", "progress", "markers", "verdicts")
 _JSON_WORDS = ("jsongrammar", "jsonsink", "jsonstream", "jsonarray")
 _CORE = ("text", *_JSON_WORDS, "sse", "repair", "repair.*", "partial", "partial.*")
 # What dialects have in common; `arguments` writes the JSON text of a tool call that comes as values with their paths.
@@ -61,11 +61,14 @@ _PARTS = {
     "providers.openai_responses": "providers.openai_items",
 }
 _EDGE = ("transport", "clock")
-_SERVICE = ("service", "stream", "sync", "exchange", "pool")
+_SERVICE = ("service", "stream", "sync", "exchange", "judging", "pool")
 _POLICIES = ("resilience", "guardrails", "instrumentation")
+# A guardrail may stand on the pattern matcher; the front of the package names them all.
+_OWN = {"guardrails": ("guardrails.*",)}
 _OPTIONAL = frozenset({"genai_prices", "opentelemetry", "prometheus_client", "pyrate_limiter", "redis", "tenacity"})
 _NOW = frozenset({"time"})  # the clock alone tells the time and sleeps
-_BELOW = (*_WORDS, *_CORE, "providers", "providers.*", "answer", "parse", "decoder", *_EDGE, *_SERVICE)
+_DECODER = ("answer", "gate", "beside", "parse", "decoder")
+_BELOW = (*_WORDS, *_CORE, "providers", "providers.*", *_DECODER, *_EDGE, *_SERVICE)
 
 # The first row whose pattern fits is the module's floor. See the table "Who may import whom" of the design.
 FLOORS: Sequence[Floor] = (
@@ -81,22 +84,24 @@ FLOORS: Sequence[Floor] = (
     Floor("dialects", ("providers.google",), (*_WORDS, "sse", *_SHARED, "providers.google_request"), _JSON),
     Floor("dialects", ("providers.*",), (*_WORDS, "sse", *_SHARED), _JSON),
     Floor("decoder", ("answer",), (*_WORDS, *_CORE), _JSON),
+    Floor("decoder", ("gate", "gate.*"), (*_WORDS, *_CORE, "gate.*"), _JSON),
+    Floor("decoder", ("beside",), (*_WORDS, *_CORE, "answer", "gate"), _JSON),
     Floor("decoder", ("parse",), (*_WORDS, *_CORE, "answer"), _JSON),
-    Floor("decoder", ("decoder",), (*_WORDS, *_CORE, "answer", "providers.base"), _JSON),
+    Floor("decoder", ("decoder",), (*_WORDS, *_CORE, "answer", "beside", "gate", "providers.base"), _JSON),
     Floor("edge", ("clock",), _WORDS, never=_EFFECTS - {"asyncio", "time"}),
     Floor("edge", ("transport",), (*_WORDS, "clock"), _HTTP, never=_NOW),
     *(
         Floor(
             "policies",
             (package, f"{package}.*"),
-            (*_WORDS, "clock", package, f"{package}.facts"),
+            (*_WORDS, "clock", package, f"{package}.facts", *_OWN.get(package, ())),
             _JSON | _OPTIONAL,
             _NOW,
         )
         for package in _POLICIES
     ),
     Floor("service", _SERVICE, (*_BELOW, *_POLICIES, *(f"{name}.*" for name in _POLICIES)), _MODELS | {"openai"}, _NOW),
-    Floor("front", ("",), _BELOW),
+    Floor("front", ("",), (*_BELOW, "guardrails")),
     Floor("leaves", ("__main__",), ("cli",), never=_EFFECTS),
     Floor("leaves", ("cli", "cli.*"), ("", "testing", "cli", "cli.*"), _MODELS | {"rich"}, frozenset()),
     Floor(

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import e2e, first, growth, imports, parse, streams, throughput
+from . import e2e, first, growth, guardrails, imports, parse, streams, throughput
 from .chart import Panel, draw
 from .children import ROOT
 from .machine import packages, shape
@@ -28,6 +28,7 @@ SECTIONS: dict[str, Callable[[Options], Section]] = {
     "throughput": throughput.run,
     "first": first.run,
     "import": imports.run,
+    "guardrails": guardrails.run,
     "e2e": e2e.run,
     "streams": streams.run,
 }

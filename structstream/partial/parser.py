@@ -88,6 +88,11 @@ class PartialParser(Generic[T]):
             max_number_length=self._limits.max_number_length,
         )
 
+    def take_repair(self) -> JSONRepair | None:
+        """Give the repair away: from now on the text comes repaired. None where the reading is strict."""
+        repair, self._repair = self._repair, None
+        return repair
+
     def feed(self, text: str) -> None:
         """Take more text.
 

@@ -1,0 +1,311 @@
+"""The gate of one answer: its guardrails in two machines, one after the other, and the texts beside the answer."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from structstream.errors import BlockedError, JSONLimitError, JSONSyntaxError, StructStreamError
+from structstream.jsongrammar import SHORT
+from structstream.partial.wrapped import unwrapped_path
+from structstream.verdicts import Guardrail, Span, Verdict
+
+from .rails import Rail
+from .rewrite import JSONRewriter, encode, is_plain
+from .screen import Screen
+from .segments import Ask, Segments
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from structstream.facts import Tell
+    from structstream.repair import JSONRepair
+    from structstream.verdicts import GuardedText, TextKind
+
+__all__ = ["Gate"]
+
+_SHORT_FIND = 8  # characters: one, in quotes, perhaps escaped
+_literals = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+
+
+class Gate:
+    r"""Lets the text of one answer through as its guardrails judge it.
+
+    Args:
+        guardrails: in order; those that look at every delta come first, whatever their place.
+        take: gets the JSON text that may be shown.
+        repair: makes JSON of what a model wrote; None where only JSON is taken.
+        wrap_key: the key of an object around the answer, which paths do not tell; None for no such object.
+        tell: hears each verdict; None for nobody.
+
+    Raises:
+        ConfigurationError: one of `guardrails` is none.
+
+    >>> from structstream.guardrails import PersonalData
+    >>> shown = []
+    >>> gate = Gate([PersonalData()], shown.append)
+    >>> for text in ('{"note": "Write to a', 'da@example', '.org now"', "}"): gate.feed(text)
+    >>> shown
+    ['{"note": "Write to ', '[email] now"', '}']
+    """
+
+    def __init__(
+        self,
+        guardrails: Sequence[Guardrail],
+        take: Callable[[str], object],
+        *,
+        repair: JSONRepair | None = None,
+        wrap_key: str | None = None,
+        tell: Tell | None = None,
+    ) -> None:
+        self._take = take
+        self._repair = repair
+        self._wrap_key = wrap_key
+        rails = [Rail(guardrail, tell) for guardrail in guardrails]
+        at_once = [rail for rail in rails if rail.guardrail.unit == "delta" and rail.guardrail.mode == "hold"]
+        later = [rail for rail in rails if rail not in at_once]
+        self._screened = _ScreenedJSON(at_once, self._path)
+        self._segments = Segments(later, wrap_key=wrap_key) if later else None
+        self._feed_string = self._screened.screen.feed
+        self._at_once = repair is None and self._segments is None
+        self._fault: StructStreamError | None = None  # of what the repair does not take
+
+    # --- the answer ---
+
+    def feed(self, text: str) -> None:
+        """Take more of the answer.
+
+        Raises:
+            BlockedError: a guardrail said stop, or failed.
+            JSONSyntaxError, JSONLimitError: the text is nothing that `repair` takes. Without a repair it is up to
+                whoever reads what is let through to find what is no JSON: no more comes out.
+        """
+        screened = self._screened
+        # What most deltas of a model are; `is_plain` stands here in full, as a call costs as much as all it does.
+        if (
+            screened.in_text
+            and self._at_once
+            and len(text) <= SHORT
+            and '"' not in text
+            and "\\" not in text
+            and text.isprintable()
+        ):
+            text = self._feed_string(text)
+            if text:
+                plain = '"' not in text and "\\" not in text and text.isprintable()
+                self._take(text if plain else encode(text)[1:-1])
+            return
+        try:
+            if self._repair is not None:
+                text = self._repaired(self._repair, text)
+            screened.feed(text)
+        finally:
+            if self._segments is None:
+                self._take(screened.take())
+            else:
+                self._segments.feed(screened.take())
+                self._work(self._segments)
+        if self._fault is not None:
+            raise self._safe(self._fault)
+
+    def _repaired(self, repair: JSONRepair, text: str) -> str:
+        try:
+            return repair.feed(text)
+        except (JSONSyntaxError, JSONLimitError) as error:
+            self._fault = self._fault or error
+            return repair.salvaged
+
+    def _work(self, segments: Segments) -> None:
+        try:
+            segments.run()
+        finally:
+            self._take(segments.take())
+
+    def finish(self) -> None:
+        """End the answer. What waited for the end of a string that did not come is never shown.
+
+        Raises:
+            BlockedError: as `feed`.
+        """
+        if self._repair is not None and self._fault is None:
+            with suppress(JSONSyntaxError, JSONLimitError):
+                self._screened.feed(self._repair.finish())
+        self._screened.finish()
+        text = self._screened.take()
+        if self._segments is None:
+            self._take(text)
+        else:
+            self._segments.feed(text)
+            self._segments.finish()
+            self._work(self._segments)
+
+    # --- verdicts that are awaited ---
+
+    @property
+    def asks(self) -> Ask | None:
+        """The judgement that has to be awaited before more is shown; None if none has."""
+        return None if self._segments is None else self._segments.asks
+
+    def settle(self, verdict: Verdict) -> None:
+        """Bring the verdict that `asks` asked for.
+
+        Raises:
+            BlockedError: it says stop, or a later one does.
+        """
+        if self._segments is not None:
+            try:
+                self._segments.settle(verdict)
+            finally:
+                self._take(self._segments.take())
+
+    def leave(self) -> bool:
+        """Give up what waits for a verdict; return whether something did."""
+        return self._segments is not None and self._segments.leave()
+
+    # --- texts beside the answer ---
+
+    def judge(self, text: str, kind: TextKind, take: Callable[[str], None]) -> None:
+        """Judge a text that stands beside the answer; `take` gets what may be shown of it, at once or by `settle`.
+
+        Raises:
+            BlockedError: as `feed`.
+        """
+        text = self.redact(text, kind)
+        if self._segments is None or not text:
+            take(text)
+        else:
+            self._segments.judge(text, kind, take)
+            self._segments.run()
+
+    def redact(self, text: str, kind: TextKind = "error") -> str:
+        """Return a whole text as the guardrails that look at every delta let it through.
+
+        Raises:
+            BlockedError: as `feed`.
+        """
+        screen = self._screened.screen
+        if "\\" in text:  # what is hidden behind escapes
+            text = _literals.sub(lambda literal: _judged_literal(screen, literal[0], kind), text)
+        judged = screen.whole(text, kind)
+        return text if judged is None else judged
+
+    @property
+    def changed(self) -> bool:
+        """Whether a guardrail that looks at sentences or fields took something out."""
+        return self._segments is not None and self._segments.changed
+
+    def guard_error(self, error: StructStreamError) -> None:
+        """Redact what an error says and keeps."""
+        try:
+            error.args = tuple(self.redact(arg) if isinstance(arg, str) else arg for arg in error.args)
+            for name, value in list(vars(error).items()):
+                if isinstance(value, str):
+                    setattr(error, name, self.redact(value))
+        except BlockedError:
+            error.args = ("an error whose text a guardrail has stopped",)
+            for name, value in list(vars(error).items()):
+                if isinstance(value, str):
+                    setattr(error, name, "")
+
+    @property
+    def has_late(self) -> bool:
+        """Whether something is to be taken out of text that was shown."""
+        return self._segments is not None and bool(self._segments.late)
+
+    def revised(self, text: str) -> str:
+        """Return the JSON text without what was found in it after it was shown."""
+        parts: list[str] = []
+        late = [] if self._segments is None else self._segments.late
+        gate = Gate([_Late(late)], parts.append, wrap_key=self._wrap_key)
+        gate.feed(text)
+        gate.finish()
+        return "".join(parts)
+
+    # --- paths ---
+
+    def _path(self) -> str:
+        # As the model wrote them, keys may hold what is not to be shown.
+        path = self._screened.path
+        screen = Screen(self._screened.rails, lambda: "")
+        with suppress(BlockedError):
+            judged = screen.whole(path, "key")
+            path = path if judged is None else judged
+        return path if self._wrap_key is None else unwrapped_path(path, self._wrap_key) or ""
+
+    def _safe(self, error: StructStreamError) -> StructStreamError:
+        """An error that tells neither a path nor a word as the model wrote them."""
+        if isinstance(error, JSONSyntaxError):
+            return JSONSyntaxError(
+                expected=error.expected,
+                found=error.found if len(error.found) <= _SHORT_FIND or error.found == "end of text" else "a word",
+                offset=error.offset,
+                line=error.line,
+                column=error.column,
+                path=self._path(),
+            )
+        if isinstance(error, JSONLimitError) and error.path:
+            return JSONLimitError(error.bound, error.limit, offset=error.offset, path=self._path())
+        return error
+
+
+class _ScreenedJSON(JSONRewriter):
+    """JSON text through a `Screen`."""
+
+    def __init__(self, rails: Sequence[Rail], path: Callable[[], str]) -> None:
+        super().__init__()
+        self.rails = [Rail(rail.guardrail) for rail in rails]  # that tell nobody
+        self.screen = Screen(rails, path)
+        self.spares = self.screen.spares_numbers  # type: ignore[method-assign, assignment]  # a frame less for each structure
+
+    def begin_string(self) -> None:
+        self.screen.begin("value")
+
+    def more_string(self, text: str) -> None:
+        text = self.screen.feed(text)
+        if text:
+            self._out.append(text if is_plain(text) else encode(text)[1:-1])
+
+    def end_string(self) -> None:
+        text = self.screen.end()
+        if text:
+            self._out.append(encode(text)[1:-1])
+
+    def string(self, text: str, raw: str) -> None:
+        judged = self.screen.whole(text, "value")
+        self._out.append(raw if judged is None else encode(judged))
+
+    def key(self, name: str) -> None:
+        judged = self.screen.whole(name, "key")
+        self._out.append(encode(name if judged is None else judged))
+
+    def scalar(self, raw: str) -> None:
+        judged = self.screen.whole(raw, "scalar")
+        self._out.append(raw if judged is None else encode(judged))
+
+
+class _Late(Guardrail):
+    """Takes out of a finished text what was found in it after it was shown."""
+
+    name = "late"
+    unit = "field"
+
+    def __init__(self, late: Sequence[tuple[Ask, Verdict]]) -> None:
+        self._spans: dict[tuple[str, str], list[Span]] = {}
+        for ask, verdict in late:
+            spans = [Span(0, ask.size, verdict.text)] if verdict.text is not None else verdict.spans
+            found = self._spans.setdefault((ask.kind, ask.path), [])
+            found += [Span(ask.offset + span.start, ask.offset + span.end, span.label) for span in spans]
+
+    def check_text(self, piece: GuardedText) -> Verdict:
+        spans = self._spans.get((piece.kind, piece.path), ())
+        return Verdict.redact(*spans) if spans else Verdict.allow()
+
+
+def _judged_literal(screen: Screen, literal: str, kind: TextKind) -> str:
+    with suppress(ValueError):
+        text = json.loads(literal, strict=False)
+        judged = screen.whole(text, kind)
+        return literal if judged is None else encode(judged)
+    return literal

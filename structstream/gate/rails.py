@@ -1,0 +1,129 @@
+"""One guardrail as the gate holds it: whether it looks at a text, and what its verdict comes to."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, TypeGuard
+
+from structstream.errors import BlockedError, ConfigurationError
+from structstream.facts import Judged
+from structstream.verdicts import ALLOW, GuardedText, Guardrail, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from structstream.facts import Tell
+    from structstream.verdicts import Action, Judgement, TextKind
+
+__all__ = ["Rail", "awaits", "is_below"]
+
+_PATTERN_ITEM = re.compile(r"\[\*\]|\*|[^*\[]+|\[")
+_OF_THE_ANSWER = frozenset({"value", "key", "scalar"})
+
+
+class Rail:
+    """One guardrail of one attempt.
+
+    Args:
+        guardrail: the caller's.
+        tell: hears of its verdicts; None for nobody.
+
+    Raises:
+        ConfigurationError: it is no `Guardrail`.
+    """
+
+    __slots__ = ("_fits", "_tell", "guardrail", "name")
+
+    def __init__(self, guardrail: Guardrail, tell: Tell | None = None) -> None:
+        if not isinstance(guardrail, Guardrail):
+            raise ConfigurationError(
+                f"guardrails must be Guardrail objects, not {type(guardrail).__name__}; "
+                "wrap a function in CallableGuardrail"
+            )
+        self.guardrail = guardrail
+        self.name = guardrail.name
+        self._tell = tell
+        self._fits = [_path_pattern(path) for path in guardrail.paths]
+
+    def looks_at(self, kind: TextKind, path: str) -> bool:
+        """Whether the guardrail wants to see texts of a kind at a path."""
+        kinds = self.guardrail.kinds
+        if kinds is not None and kind not in kinds:
+            return False
+        return kind not in _OF_THE_ANSWER or not self._fits or any(fits.match(path) for fits in self._fits)
+
+    @property
+    def has_paths(self) -> bool:
+        """Whether it looks at some fields only."""
+        return bool(self._fits)
+
+    def check(self, piece: GuardedText) -> Judgement:
+        """Ask the guardrail about a text.
+
+        Raises:
+            BlockedError: it failed, and that closes the gate.
+        """
+        try:
+            return self.guardrail.check_text(piece)
+        except Exception as error:  # noqa: BLE001  # the guardrail is the caller's: whatever it raises closes the gate
+            return self.failed(type(error).__name__, piece.path)
+
+    def check_prompt(self, text: str) -> Judgement:
+        """Ask the guardrail about the prompt.
+
+        Raises:
+            BlockedError: it failed, and that closes the gate.
+        """
+        try:
+            return self.guardrail.check_prompt(text)
+        except Exception as error:  # noqa: BLE001  # as above
+            return self.failed(type(error).__name__, "")
+
+    def failed(self, why: str, path: str) -> Verdict:
+        """Note that the guardrail failed; return what follows where it is allowed to fail open.
+
+        Raises:
+            BlockedError: it is not.
+        """
+        self.tell("error", path)
+        if self.guardrail.fail_open:
+            return ALLOW
+        raise BlockedError(self.name, f"it failed itself ({why}), and what was not judged is not shown", path=path)
+
+    def settled(self, verdict: object, path: str) -> Verdict:
+        """Return a verdict that lets the stream go on.
+
+        Raises:
+            BlockedError: it says stop, or is no verdict.
+        """
+        if not isinstance(verdict, Verdict):
+            return self.failed(f"its verdict is {type(verdict).__name__}", path)
+        if verdict.action == "stop":
+            self.tell("stop", path)
+            raise BlockedError(self.name, verdict.reason or "it gave no reason", path=path)
+        return verdict
+
+    def tell(self, action: Action | str, path: str) -> None:
+        """Tell what was said."""
+        if self._tell is not None:
+            self._tell(Judged(self.name, action, path))  # type: ignore[arg-type]  # "error" is an action of the fact
+
+
+def awaits(judgement: object) -> TypeGuard[Awaitable[Verdict]]:
+    """Whether a judgement has to be awaited."""
+    return not isinstance(judgement, Verdict) and hasattr(judgement, "__await__")
+
+
+def is_below(path: str, pattern: str) -> bool:
+    """Whether `path` is what `pattern` names, or below it; ``*`` stands for any name, ``[*]`` for any index.
+
+    >>> is_below("items[2].note", "items[*]"), is_below("items[2].note", "*.note"), is_below("itemset", "items")
+    (True, False, False)
+    """
+    return _path_pattern(pattern).match(path) is not None
+
+
+def _path_pattern(pattern: str) -> re.Pattern[str]:
+    parts = {"[*]": r"\[[^\]]*\]", "*": r"[^.\[]+"}
+    source = "".join(parts.get(item, re.escape(item)) for item in _PATTERN_ITEM.findall(pattern))
+    return re.compile(rf"{source}(?=[.\[]|\Z)" if pattern else "", re.DOTALL)

@@ -1,0 +1,318 @@
+"""The guardrails that look at sentences or whole fields, and those that have to be awaited.
+
+What they have not judged waits here, and all that stands behind it. A verdict that has to be awaited stops the work
+until `settle` brings it; whoever reads the stream awaits it (this machine knows no event loop).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from structstream.partial.wrapped import unwrapped_path
+from structstream.verdicts import GuardedText, Verdict
+
+from .rails import Rail, awaits
+from .rewrite import JSONRewriter, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+
+    from structstream.verdicts import Judgement, TextEnd, TextKind
+
+__all__ = ["Ask", "Segments", "redacted"]
+
+_sentence_ends = re.compile(r"[.!?…。！？][\"'”’)\]]*(?=\s)|\n").finditer  # noqa: RUF001  # full-width marks too
+_MAX_MARKS = 8  # a sentence's end may be this long and still lack the blank behind it
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ask:
+    """A judgement that has to be awaited.
+
+    Args:
+        rail: whose.
+        judgement: what to await.
+        path: the field.
+        kind: what the text is.
+        offset, size: where in the field the text stands that is judged, in characters.
+    """
+
+    rail: Rail
+    judgement: Judgement
+    path: str
+    kind: TextKind = "value"
+    offset: int = 0
+    size: int = 0
+
+
+_Entry = tuple[str, str, str, "Callable[[str], None] | None"]
+"""What waits in line: the part, its text, its path, and who takes a whole text once it was judged."""
+
+
+class _Stage:
+    """One guardrail over one text after another."""
+
+    def __init__(self, rail: Rail, owner: Segments) -> None:
+        self.rail = rail
+        self._owner = owner
+        self._shows_first = rail.guardrail.mode == "stream_first"
+        self._looks = True
+        self._kind: TextKind = "value"
+        self._path = ""
+        self._parts: list[str] = []  # text that waits for its verdict
+        self._size = 0
+        self._judged = 0  # how much of it was judged and held
+        self._offset = 0
+
+    def begin(self, kind: TextKind, path: str) -> None:
+        """Begin another text."""
+        self._looks = self.rail.looks_at(kind, path) and _wants(self.rail, kind)
+        self._kind, self._path = kind, path
+        self._parts = []
+        self._size = self._judged = self._offset = 0
+
+    def feed(self, text: str) -> Generator[Ask, Verdict, str]:
+        """Take text; return what goes on to the next stage."""
+        if not self._looks:
+            return text
+        out = [text] if self._shows_first else []
+        while text:
+            cut, end = self._cut(text)
+            self._parts.append(text[:cut])
+            self._size += cut
+            text = text[cut:]
+            if end is not None:
+                out.append((yield from self._judge(end)))
+        return "".join(out)
+
+    def close(self) -> Generator[Ask, Verdict, str]:
+        """End the text; return the rest of it."""
+        if not self._looks or not (self._parts or not self._offset):
+            return ""
+        return (yield from self._judge("field"))
+
+    def _cut(self, text: str) -> tuple[int, TextEnd | None]:
+        """How much of `text` belongs to the stretch that is being gathered, and why that ends there."""
+        guardrail = self.rail.guardrail
+        if guardrail.unit == "field":
+            return len(text), None
+        room = max(0, guardrail.window - self._size)
+        last = "".join(self._parts[-_MAX_MARKS:])[-_MAX_MARKS:]
+        for found in _sentence_ends(last + text):
+            cut = found.end() - len(last)
+            if 0 <= cut <= room and self._size + cut > self._judged:
+                return cut, "sentence"
+        return (room, "window") if len(text) >= room else (len(text), None)
+
+    def _judge(self, end: TextEnd) -> Generator[Ask, Verdict, str]:
+        text = "".join(self._parts)
+        piece = GuardedText(text, kind=self._kind, end=end, offset=self._offset, path=self._path)
+        judgement = self.rail.check(piece)
+        if self._shows_first:
+            ask = Ask(self.rail, judgement, self._path, self._kind, self._offset, len(text))
+            self._parts, self._size = [], 0
+            self._offset += len(text)
+            self._owner.judge_behind(ask)
+            return ""
+        if awaits(judgement):
+            judgement = yield Ask(self.rail, judgement, self._path)
+        verdict = self.rail.settled(judgement, self._path)
+        self.rail.tell(verdict.action, self._path)
+        return self._taken(text, verdict, end)
+
+    def _taken(self, text: str, verdict: Verdict, end: TextEnd) -> str:
+        """Return what may go on, and keep the rest for the next judgement."""
+        held = len(text) if verdict.held_from is None else max(0, min(verdict.held_from, len(text)))
+        if held < len(text) and end in ("field", "window"):
+            what = "the field has ended" if end == "field" else "its window is full"
+            self.rail.settled(Verdict.stop(f"it holds text back, and {what}"), self._path)
+        self._parts = [text[held:]] if held < len(text) else []
+        self._size = self._judged = len(text) - held
+        self._offset += held
+        if verdict.action != "redact":
+            return text[:held]
+        self._owner.changed = True
+        return redacted(text[:held], verdict)
+
+
+def _wants(rail: Rail, kind: TextKind) -> bool:
+    """Keys and scalars are judged by those who name them: a call to a service for each would be a surprise."""
+    return kind not in ("key", "scalar") or (rail.guardrail.kinds is not None and kind in rail.guardrail.kinds)
+
+
+def redacted(text: str, verdict: Verdict) -> str:
+    """Return `text` without what the verdict takes out.
+
+    >>> redacted("Ada Lovelace", Verdict.redact((4, 12, "[name]")))
+    'Ada [name]'
+    """
+    if verdict.text is not None:
+        return verdict.text
+    out: list[str] = []
+    at = 0
+    for span in sorted(verdict.spans, key=lambda each: each.start):
+        if at <= span.start < span.end <= len(text):
+            out += (text[at : span.start], span.label)
+            at = span.end
+    return "".join((*out, text[at:]))
+
+
+class Segments(JSONRewriter):
+    """Reads JSON text, and lets its strings out as the guardrails have judged them.
+
+    Args:
+        rails: the guardrails, in the order in which each sees what the one before let through.
+        wrap_key: the key of an object around the answer, which paths do not tell; None for no such object.
+    """
+
+    def __init__(self, rails: Sequence[Rail], *, wrap_key: str | None = None) -> None:
+        super().__init__()
+        self._wrap_key = wrap_key
+        self._stages = [_Stage(rail, self) for rail in rails]
+        self._kinds = {kind for kind in ("key", "scalar") if any(_wants(rail, kind) for rail in rails)}
+        self._line: deque[_Entry] = deque()
+        self._worker = self._work()
+        self._waits: Ask | None = None
+        self._left = False
+        self._behind: deque[Ask] = deque()
+        self.changed = False
+        """Whether something was taken out."""
+        self.late: list[tuple[Ask, Verdict]] = []
+        """What is to be taken out of the final object, as it was found in text that had been shown."""
+
+    @property
+    def asks(self) -> Ask | None:
+        """The judgement that has to be awaited next; None if none has."""
+        return self._waits or (self._behind[0] if self._behind else None)
+
+    def run(self) -> None:
+        """Work through what came, as far as verdicts allow.
+
+        Raises:
+            BlockedError: a guardrail said stop, or failed.
+        """
+        if self._waits is None and not self._left:
+            self._left = True  # a stop leaves nothing to go on with
+            self._waits = next(self._worker)
+            self._left = False
+
+    def settle(self, verdict: Verdict) -> None:
+        """Bring the verdict that `asks` asked for.
+
+        Raises:
+            BlockedError: it says stop, or a later one does.
+        """
+        if self._waits is not None:
+            self._waits, self._left = None, True
+            self._waits = self._worker.send(verdict)
+            self._left = False
+        elif self._behind:
+            self._settle_behind(self._behind.popleft(), verdict)
+
+    def leave(self) -> bool:
+        """Give up what waits; return whether something did."""
+        left = [*self._behind, *([self._waits] if self._waits is not None else [])]
+        self._behind.clear()
+        self._waits, self._left = None, True
+        self._worker.close()
+        for ask in left:
+            close = getattr(ask.judgement, "close", None)
+            if close is not None:
+                close()  # a coroutine that nobody awaits says so when it is dropped
+        return bool(left)
+
+    def judge(self, text: str, kind: TextKind, take: Callable[[str], None]) -> None:
+        """Judge a text that stands beside the answer; `take` gets what may be shown of it."""
+        self._line.append((kind, text, "", take))
+
+    def judge_behind(self, ask: Ask) -> None:
+        """Take a judgement on text that was shown already."""
+        if awaits(ask.judgement):
+            self._behind.append(ask)
+        else:
+            self._settle_behind(ask, ask.judgement)
+
+    def _settle_behind(self, ask: Ask, judgement: object) -> None:
+        verdict = ask.rail.settled(judgement, ask.path)
+        ask.rail.tell(verdict.action, ask.path)
+        if verdict.action == "redact":
+            self.changed = True
+            self.late.append((ask, verdict))
+
+    # --- the line ---
+
+    def _where(self) -> str:
+        return self.path if self._wrap_key is None else unwrapped_path(self.path, self._wrap_key) or ""
+
+    def emit(self, text: str) -> None:
+        self._line.append(("raw", text, "", None))
+
+    def begin_string(self) -> None:
+        self._line.append(("begin", "", self._where(), None))
+
+    def more_string(self, text: str) -> None:
+        self._line.append(("more", text, "", None))
+
+    def end_string(self) -> None:
+        self._line.append(("end", "", "", None))
+
+    def string(self, text: str, raw: str) -> None:
+        self._line.append(("value", text, self._where(), self._take_string))
+
+    def key(self, name: str) -> None:
+        if "key" in self._kinds:
+            self._line.append(("key", name, self._where(), self._take_string))
+        else:
+            self.emit(encode(name))
+
+    def scalar(self, raw: str) -> None:
+        def take(judged: str) -> None:
+            self._out.append(judged if judged == raw else encode(judged))
+
+        self._line.append(("scalar", raw, self._where(), take))
+
+    def spares(self, raw: str) -> bool:
+        return "scalar" not in self._kinds
+
+    def _take_string(self, text: str) -> None:
+        self._out.append(encode(text))
+
+    # --- the work ---
+
+    def _work(self) -> Generator[Ask | None, Verdict, None]:
+        line = self._line
+        while True:
+            if not line:
+                yield None
+                continue
+            part, text, path, take = line.popleft()
+            if take is not None:
+                kind: TextKind = part  # type: ignore[assignment]  # whole texts stand in line under their kind
+                self._start(kind, path)
+                take((yield from self._through(text)) + (yield from self._ends()))
+            elif part == "raw":
+                self._out.append(text)
+            elif part == "begin":
+                self._start("value", path)
+            else:
+                judged = yield from (self._ends() if part == "end" else self._through(text))
+                self._out.append(encode(judged)[1:-1])
+
+    def _start(self, kind: TextKind, path: str) -> None:
+        for stage in self._stages:
+            stage.begin(kind, path)
+
+    def _through(self, text: str) -> Generator[Ask, Verdict, str]:
+        for stage in self._stages:
+            text = yield from stage.feed(text)
+        return text
+
+    def _ends(self) -> Generator[Ask, Verdict, str]:
+        text = ""
+        for stage in self._stages:
+            through = yield from stage.feed(text)
+            text = through + (yield from stage.close())
+        return text

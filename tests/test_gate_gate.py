@@ -1,0 +1,92 @@
+"""The gate as a whole: JSON in, JSON out, errors and texts beside it without what is not to be shown."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from structstream.errors import BlockedError, JSONLimitError, JSONSyntaxError, ProviderError
+from structstream.gate import Gate
+from structstream.guardrails import DenyList, PersonalData, Secrets
+from structstream.repair import JSONRepair
+from tests.chunking import cut_at
+from tests.guarding import gated, texts
+
+RAILS = (PersonalData(), Secrets())
+
+
+@settings(max_examples=60)
+@given(st.lists(texts(), min_size=1, max_size=3), st.booleans(), st.data())
+def test_no_secret_is_let_through_in_any_cut(
+    found: list[tuple[str, list[str]]], escaped: bool, data: st.DataObject
+) -> None:
+    value = [{text: [text, 4111111111111111]} for text, _ in found]
+    text = json.dumps(value, ensure_ascii=escaped)
+    pieces = cut_at(text, data.draw(st.lists(st.integers(0, len(text)))))
+    whole = gated(RAILS, [text])
+    states: list[str] = []
+    assert gated(RAILS, pieces, states.append) == whole
+    assert all(whole.startswith(state) for state in states)
+    assert len(json.loads(whole)) == len(value)
+    for secret in (secret for _, planted in found for secret in (*planted, "4111111111111111")):
+        assert secret[:5] not in json.dumps(json.loads(whole), ensure_ascii=False)
+
+
+def test_json_without_findings_passes_as_it_is() -> None:
+    text = '{ "a" : [1, 2.5e3, true, null, "x y"],\n "b": {"c": "plain text, really", "d": ""} }'
+    assert gated(RAILS, list(text)) == gated(RAILS, [text]) == text
+
+
+def test_text_that_is_repaired_is_guarded_as_what_it_becomes() -> None:
+    shown: list[str] = []
+    gate = Gate(RAILS, shown.append, repair=JSONRepair())
+    for char in "Here: {mail: 'ada@example.org', n: [1,],}":
+        gate.feed(char)
+    gate.finish()
+    assert json.loads("".join(shown)) == {"mail": "[email]", "n": [1]}
+
+
+@pytest.mark.parametrize("text", ['{"ada@example.org": ada@example.org}', '{"ada@example.org": {"b": "c" "d"}}'])
+def test_the_error_of_a_repair_tells_no_secret(text: str) -> None:
+    shown: list[str] = []
+    gate = Gate(RAILS, shown.append, repair=JSONRepair())
+    with pytest.raises(JSONSyntaxError) as caught:
+        gate.feed(text)
+    assert "ada@" not in str(caught.value) + "".join(shown)
+    assert "[email]" in caught.value.path
+
+
+def test_a_bound_of_the_repair_keeps_its_name() -> None:
+    gate = Gate(RAILS, len, repair=JSONRepair(max_depth=2))
+    with pytest.raises(JSONLimitError, match="max_depth=2"):
+        gate.feed('{"a": {"b": {"c": 1}}}')
+
+
+def test_texts_beside_the_answer_are_judged_also_behind_escapes() -> None:
+    gate = Gate(RAILS, len)
+    assert gate.redact('Call: {"mail": "ada\\u0040example.org"} ok') == 'Call: {"mail": "[email]"} ok'
+    assert gate.redact("nothing to see") == "nothing to see"
+
+
+def test_an_error_says_nothing_that_is_not_to_be_shown() -> None:
+    gate = Gate(RAILS, len)
+    error = ProviderError("no such user: ada@example.org", provider="openai", code="sk-planted-0123456789abcdefghij")
+    gate.guard_error(error)
+    assert str(error) == "openai: no such user: [email] (code [secret])"
+    assert (error.message, error.code) == ("no such user: [email]", "[secret]")
+
+
+def test_an_error_that_holds_a_denied_word_says_nothing() -> None:
+    gate = Gate([DenyList(["hush"])], len)
+    error = ProviderError("Hush!", provider="openai")
+    gate.guard_error(error)
+    assert (str(error), error.message) == ("an error whose text a guardrail has stopped", "")
+
+
+def test_the_path_of_a_stop_tells_no_secret_and_no_wrapper() -> None:
+    gate = Gate([PersonalData(), DenyList(["hush"])], len, wrap_key="value")
+    with pytest.raises(BlockedError) as caught:
+        gate.feed('{"value": {"ada@example.org": ["a", "hush now"]}}')
+    assert caught.value.path == '["[email]"][1]'

@@ -96,10 +96,10 @@ _LOST = frozenset({OutcomeKind.INCOMPLETE, OutcomeKind.TIMEOUT})
 
 def _planned(
     opened: Opened,
-    schema: Any,
+    schema: Mapping[str, Any],  # Any: JSON
     shape: Shape,
     refused: InvalidOutputError | None,
-    max_shown: int,  # Any: JSON
+    max_shown: int,
 ) -> Continuation | None:
     """Keep what can be followed in the schema, and plan what is asked for; None where nothing is kept."""
     given = _shown(opened, shape)

@@ -16,7 +16,7 @@ from .layers import Surroundings, assembled
 from .ledger import Ledger
 from .parse import parse_stream
 from .providers import wrap_key
-from .resilience import Endpoint, ended
+from .resilience import Endpoint, Inner, ended
 from .resilience.tally import Tally
 from .response import Outcome, OutcomeKind, kind_of
 from .resume import continued_request
@@ -121,7 +121,7 @@ class Run(Generic[T]):
             remaining=lambda: ledger.total_at - clock.now(),
             cost_of=None if prices is None else self._priced(prices),
         )
-        return self._observed(assembled(self._call, request, policies, shared, around)(request))
+        return self._observed(Inner(assembled(self._call, request, policies, shared, around)(request)))
 
     def _call(self, request: StreamingStructuredRequest[Any]) -> Steps:  # Any: as `Call` says
         try:

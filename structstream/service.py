@@ -27,6 +27,7 @@ from .policies import Policies
 from .pool import TransportPool
 from .providers import DIALECTS, ROUTES, ProviderSpec, Route, route
 from .request import StreamingStructuredRequest
+from .resilience import Inner
 from .run import Run
 from .stream import StructuredStream
 from .sync import BackgroundLoop, SyncStructuredLLMService
@@ -169,10 +170,14 @@ class StructuredLLMService:
         policies = request.policies or self._policies
         responses = run.steps(policies, self._shared, self._observers, meter=self._measuring(), prices=self._prices)
         if request.streaming_interval is not None:
-            responses = spaced(responses, request.streaming_interval, self._clock)
+            responses = spaced(Inner(responses), request.streaming_interval, self._clock)
         if request.progress_callback is not None:
             responses = reported(
-                responses, request.progress_callback, self._clock, only=request.progress_filter, tell=run.ledger.tell
+                Inner(responses),
+                request.progress_callback,
+                self._clock,
+                only=request.progress_filter,
+                tell=run.ledger.tell,
             )
         return StructuredStream(responses, run.ledger, clock=self._clock)
 

@@ -15,7 +15,7 @@ from .layers import Surroundings, assembled
 from .ledger import Ledger
 from .parse import parse_stream
 from .providers import wrap_key
-from .resilience import Endpoint, ended
+from .resilience import Endpoint, Inner, ended
 from .resilience.tally import Tally
 from .response import kind_of
 
@@ -102,7 +102,7 @@ class Run(Generic[T]):
             path_of=_path_of,
             remaining=lambda: ledger.total_at - clock.now(),
         )
-        return self._observed(assembled(self._call, request, policies, shared, around)(request))
+        return self._observed(Inner(assembled(self._call, request, policies, shared, around)(request)))
 
     def _call(self, request: StreamingStructuredRequest[Any]) -> Steps:  # Any: as `Call` says
         try:

@@ -22,6 +22,7 @@ from .policies import Policies
 from .pool import TransportPool
 from .providers import DIALECTS, ROUTES, ProviderSpec, Route, route
 from .request import StreamingStructuredRequest
+from .resilience import Inner
 from .run import Run
 from .stream import StructuredStream, reported
 from .sync import BackgroundLoop, SyncStructuredLLMService
@@ -131,7 +132,7 @@ class StructuredLLMService:
         run = Run(request, self._plan, self._clock, limits=self._limits, max_event_bytes=self._max_event_bytes)
         responses = run.steps(request.policies or self._policies, self._shared, self._observers)
         if request.progress_callback is not None:
-            responses = reported(responses, request.progress_callback, self._clock)
+            responses = reported(Inner(responses), request.progress_callback, self._clock)
         return StructuredStream(responses, run.ledger)
 
     async def route_structured(self, request: StreamingStructuredRequest[T]) -> T:

@@ -10,7 +10,7 @@ from structstream.providers import ProviderSpec
 from structstream.service import StructuredLLMService
 from structstream.testing import SimulatedProvider
 from structstream.testing.cassettes import Cassette
-from tests.edge import KEY, PROFILE
+from tests.edge import BARE, KEY, PROFILE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -60,6 +60,7 @@ async def recording(
                 providers=rows(simulated.base_url),
                 api_keys=dict.fromkeys(AUTH, KEY),
                 clock=provider.get("clock"),
+                policies=BARE,
             ) as service:
                 yield service, simulated
 
@@ -78,6 +79,7 @@ async def playing(
             wrap_transport=tape.wrap,
             providers=rows("http://nowhere.invalid/v1"),
             clock=cassette.get("clock"),
+            policies=BARE,
         ) as service:
             yield service, tape
 

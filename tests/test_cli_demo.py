@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from structstream.cli import demo, main
 from structstream.cli.schemas import Trip
-from structstream.testing import Script, SimulatedProvider, ThreadedProvider, cut_at_byte
+from structstream.testing import Script, SimulatedProvider, ThreadedProvider, content_filter
 from tests.test_cli_render import Terminal
 
 BASE_URL = "STRUCTSTREAM_SIMULATED_BASE_URL"
@@ -33,7 +33,7 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadedProvider]:
-    with SimulatedProvider.in_thread(faults=[cut_at_byte(3000)], script=Script()) as running:
+    with SimulatedProvider.in_thread(faults=[content_filter(60)], script=Script()) as running:
         monkeypatch.setenv(BASE_URL, running.base_url)
         yield running
 
@@ -86,7 +86,7 @@ def test_another_outcome_than_complete_is_exit_code_1(
 ) -> None:
     assert main(["demo", "--temperature", "0.5"]) == 1
     out = capsys.readouterr().out
-    assert re.search(r"^outcome +incomplete$", out, re.MULTILINE)
+    assert re.search(r"^outcome +filtered$", out, re.MULTILINE)
     assert re.search(r"^saved +\d+ closed values, \d+ characters$", out, re.MULTILINE)
     assert provider.requests[0].body["temperature"] == 0.5
     assert main(["demo"]) == 0  # the provider that runs already was asked, and is well again

@@ -47,7 +47,7 @@ from structstream.testing import (
     unknown_events,
 )
 from structstream.transport import HTTPAnswer, SDKTransport
-from tests.edge import CLIENTS, KEY, PROFILE, Profile, request_for, serving, steps_of
+from tests.edge import BARE, CLIENTS, KEY, PROFILE, Profile, request_for, serving, steps_of
 from tests.rawserver import EVENT_STREAM, http_head, raw_server
 
 pytestmark = pytest.mark.anyio
@@ -197,7 +197,7 @@ async def test_bytes_that_are_no_http_end_the_answer(make_client: Any, kinds: st
         writer.write(b"this is no chunk\r\n")
 
     async with raw_server(answer) as server, make_client(server.base_url) as client:
-        stream = StructuredLLMService(client, clock=clock).route_structured_streaming(request_for())
+        stream = StructuredLLMService(client, clock=clock, policies=BARE).route_structured_streaming(request_for())
         assert "Ad" in repr((await anext(stream)).partial_result)
         reading = asyncio.ensure_future(anext(stream))
         seen.set()
@@ -217,7 +217,7 @@ async def test_a_gzip_bomb_is_stopped_at_the_bound_of_a_line() -> None:
 
     async with raw_server(answer) as server, CLIENTS[0](server.base_url) as client:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        outcome = last(await steps_of(StructuredLLMService(client), request_for())).outcome
+        outcome = last(await steps_of(StructuredLLMService(client, policies=BARE), request_for())).outcome
         assert outcome is not None
         assert isinstance(outcome.error, errors.SSEError)
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 90_000  # KB; the whole is 100 MB
@@ -244,7 +244,7 @@ async def test_of_a_gzip_bomb_as_much_is_unpacked_as_is_kept(code: str, streamin
         writer.write(http_head(code, headers, length=len(bomb) + 1) + bomb)
 
     async with raw_server(answer) as server, CLIENTS[0](server.base_url) as client:
-        service = StructuredLLMService(client)
+        service = StructuredLLMService(client, policies=BARE)
         with peak_of_memory() as peak:
             outcome = last(await steps_of(service, request_for(enable_streaming=streaming))).outcome
         assert outcome is not None
@@ -277,7 +277,7 @@ async def test_an_endless_error_body_is_left_where_its_sentence_is_known(make_cl
             await writer.drain()
 
     async with raw_server(answer) as server, make_client(server.base_url) as client:
-        service = StructuredLLMService(client)
+        service = StructuredLLMService(client, policies=BARE)
         await steps_of(service, request_for())  # imports and pools are no part of what is measured
         server.left.clear()
         with peak_of_memory() as peak:
@@ -316,7 +316,7 @@ class Halting:
 @pytest.mark.parametrize("breaks", [True, False])
 async def test_an_error_body_that_does_not_end_says_what_it_said(breaks: bool) -> None:
     clock, transport = FakeClock(), Halting(breaks=breaks)
-    reading = asyncio.create_task(steps_of(StructuredLLMService(transport, clock=clock), request_for()))
+    reading = asyncio.create_task(steps_of(StructuredLLMService(transport, clock=clock, policies=BARE), request_for()))
     if not breaks:
         await transport.waits.wait()
         await clock.advance(5)
@@ -346,7 +346,7 @@ async def test_a_whole_answer_that_is_none_is_a_typed_error(body: bytes) -> None
 
     async with raw_server(answer) as server, CLIENTS[0](server.base_url) as client:
         with pytest.raises(errors.StructStreamError) as raised:
-            await StructuredLLMService(client).route_structured(request_for(enable_streaming=False))
+            await StructuredLLMService(client, policies=BARE).route_structured(request_for(enable_streaming=False))
         assert raised.value.outcome is not None
         assert raised.value.outcome.kind is OutcomeKind.PROVIDER_ERROR
 
@@ -383,7 +383,7 @@ async def test_comments_that_keep_a_connection_alive_are_no_first_event() -> Non
         written.set()
 
     async with raw_server(answer) as server, CLIENTS[0](server.base_url) as client:
-        service = StructuredLLMService(client, clock=clock)
+        service = StructuredLLMService(client, clock=clock, policies=BARE)
         reading = asyncio.create_task(steps_of(service, request_for(timeouts=Timeouts(first_token=7))))
         await written.wait()
         await clock.advance(7)
@@ -525,7 +525,7 @@ async def test_a_stream_without_its_content_type_is_read_all_the_same() -> None:
 
     assert EVENT_STREAM["content-type"] == "text/event-stream"
     async with raw_server(answer) as server, CLIENTS[0](server.base_url) as client:
-        assert await StructuredLLMService(client).route_structured(request_for()) == ADA
+        assert await StructuredLLMService(client, policies=BARE).route_structured(request_for()) == ADA
 
 
 REDIRECTS = [
@@ -543,7 +543,7 @@ async def test_a_redirect_is_an_error_that_says_where_to_go(make_client: Any, lo
         writer.write(http_head("307 Temporary Redirect", {"location": location, "x-request-id": "r1"}, 2) + b"{}")
 
     async with raw_server(answer) as server, make_client(server.base_url) as client:
-        end = last(await steps_of(StructuredLLMService(client), request_for()))
+        end = last(await steps_of(StructuredLLMService(client, policies=BARE), request_for()))
     assert end.outcome is not None
     error = end.outcome.error
     assert isinstance(error, errors.UnexpectedResponseError)
@@ -558,7 +558,7 @@ async def test_a_redirect_to_nowhere_is_an_error_too() -> None:
         writer.write(http_head("304 Not Modified", {"x": "1"}, 0))
 
     async with raw_server(answer) as server, CLIENTS[0](server.base_url) as client:
-        end = last(await steps_of(StructuredLLMService(client), request_for()))
+        end = last(await steps_of(StructuredLLMService(client, policies=BARE), request_for()))
     assert end.outcome is not None
     assert isinstance(end.outcome.error, errors.UnexpectedResponseError)
     assert not end.outcome.error.retryable
@@ -582,7 +582,7 @@ async def test_the_time_that_the_transport_takes_to_stand_is_no_part_of_the_dead
     async with SimulatedProvider(document=PROFILE) as provider:
         monkeypatch.setattr(SDKTransport, "build", slow)
         monkeypatch.setenv("STRUCTSTREAM_SIMULATED_BASE_URL", provider.base_url)
-        async with StructuredLLMService(clock=clock) as service:
+        async with StructuredLLMService(clock=clock, policies=BARE) as service:
             end = last(await steps_of(service, request_for(timeouts=Timeouts(first_token=5, total=50))))
     assert end.outcome is not None
     assert end.outcome.kind is OutcomeKind.COMPLETE

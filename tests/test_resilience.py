@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+import gc
+from contextlib import aclosing, suppress
+from typing import Any
 
 import pytest
 
 from structstream.errors import StreamTimeoutError, UnavailableError
 from structstream.request import StreamingStructuredRequest
-from structstream.resilience import Call, Layer, Steps, arrives, ended, stack
+from structstream.resilience import Call, Inner, Layer, Steps, arrives, ended, stack
 from structstream.response import OutcomeKind
 from structstream.testing import FakeClock
 
@@ -37,6 +39,72 @@ async def test_the_first_layer_is_the_outermost_and_none_is_left_out() -> None:
     steps = [step async for step in stack(call, noting("retry"), None, noting("breaker"))(REQUEST)]
     assert seen == ["retry", "breaker"]
     assert [step.is_complete for step in steps] == [True]
+
+
+def around(name: str, closed: list[str]) -> Layer:
+    def layer(call: Call) -> Call:
+        async def run(request: StreamingStructuredRequest[int]) -> Steps:
+            try:
+                async with aclosing(call(request)) as steps:
+                    async for step in steps:
+                        yield step
+            finally:
+                await asyncio.sleep(0)
+                closed.append(name)
+
+        return run
+
+    return layer
+
+
+def left_behind(closed: list[str]) -> Steps:
+    """Return the steps of a call within three layers."""
+
+    async def call(request: StreamingStructuredRequest[int]) -> Steps:
+        try:
+            while True:
+                yield ended(OutcomeKind.UNAVAILABLE, UnavailableError("the circuit is open"))
+        finally:
+            await asyncio.sleep(0)
+            closed.append("call")
+
+    return stack(call, *(around(name, closed) for name in ("retry", "breaker", "limits")))(REQUEST)
+
+
+@pytest.mark.parametrize("collected", [True, False], ids=["collected", "its loop ends"])
+def test_a_stream_that_is_left_behind_is_closed_once_and_from_the_inside(collected: bool) -> None:
+    closed: list[str] = []
+    problems: list[Any] = []
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, problem: problems.append(problem))
+        steps = left_behind(closed)
+        await anext(steps)
+        kept.append(steps)
+        if collected:
+            ring: list[object] = [kept.pop()]
+            ring.append(ring)
+            del steps, ring
+            gc.collect()
+            for _ in range(20):
+                await asyncio.sleep(0)
+
+    kept: list[Steps] = []
+    asyncio.run(main())
+    assert (closed, problems) == (["call", "limits", "breaker", "retry"], [])
+
+
+@pytest.mark.anyio
+async def test_the_steps_of_a_call_are_a_generator_as_any_other() -> None:
+    closed: list[str] = []
+    steps = Inner(left_behind(closed))
+    assert (await steps.asend(None)).is_complete
+    assert (await anext(steps)).is_complete
+    with pytest.raises(ZeroDivisionError):
+        await steps.athrow(ZeroDivisionError())
+    assert closed == ["call", "limits", "breaker", "retry"]
+    await steps.aclose()
+    assert [step async for step in steps] == []
 
 
 def test_a_call_that_was_not_made_ends_in_its_outcome() -> None:

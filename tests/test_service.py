@@ -23,7 +23,7 @@ from structstream.response import OutcomeKind
 from structstream.service import StructuredLLMService
 from structstream.testing import Script, SimulatedProvider, status
 from structstream.transport import SDKTransport
-from tests.edge import CLIENTS, KEY, PROFILE, Profile, aiohttp_client, request_for, serving, steps_of
+from tests.edge import BARE, CLIENTS, KEY, PROFILE, Profile, aiohttp_client, request_for, serving, steps_of
 from tests.rawserver import http_head, raw_server
 
 if TYPE_CHECKING:
@@ -464,7 +464,9 @@ async def test_an_array_is_an_error_or_cut_as_a_stream_is() -> None:
 
         async with raw_server(answer) as server:
             row = replace(ROUTES["google"], name="relay", base_url=server.base_url, base_url_env="")
-            async with StructuredLLMService(providers={"relay": row}, api_keys={"relay": KEY}) as service:
+            async with StructuredLLMService(
+                providers={"relay": row}, api_keys={"relay": KEY}, policies=BARE
+            ) as service:
                 outcome = (await steps_of(service, request_for(model="relay/gemini-2.5-flash")))[-1].outcome
                 assert outcome is not None
                 assert (outcome.kind, body) == (kind, body)

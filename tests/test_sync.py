@@ -58,7 +58,7 @@ def test_a_failure_is_raised(service: StructuredLLMService, monkeypatch: pytest.
     with SimulatedProvider.in_thread(document=PROFILE, faults=[length(20)]) as provider:
         point_to(provider, monkeypatch)
         with pytest.raises(TruncatedError) as raised:
-            service.sync.route_structured(request_for())
+            service.sync.route_structured(request_for(max_retries=0))
         assert raised.value.outcome is not None
 
 

@@ -46,7 +46,7 @@ from structstream.testing.cassettes import (
 )
 from structstream.testing.cassettes.recording import Recording
 from structstream.testing.cassettes.transports import PlayedAnswer
-from tests.edge import KEY, PROFILE, request_for, steps_of
+from tests.edge import BARE, KEY, PROFILE, request_for, steps_of
 from tests.taping import AUTH, playing, recording, rows, said
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ async def test_a_replay_that_is_recorded_again_has_the_same_reads_to_the_byte(tm
         await steps_of(service, request)
     with Cassette(path, record_mode="none") as tape, Cassette(again, record_mode="all") as second:
         service = StructuredLLMService(
-            tape.client, wrap_transport=second.wrap, providers=rows("http://nowhere.invalid/v1")
+            tape.client, wrap_transport=second.wrap, providers=rows("http://nowhere.invalid/v1"), policies=BARE
         )
         await steps_of(service, request)
     ((first,), (replayed,)) = (read_interactions(file) for file in (path, again))

@@ -32,7 +32,7 @@ from structstream.testing import (
     status,
 )
 from structstream.testing.cassettes import Cassette, at_once, read_interactions
-from tests.edge import KEY, PROFILE, Profile, request_for, steps_of
+from tests.edge import BARE, KEY, PROFILE, Profile, request_for, steps_of
 from tests.taping import AUTH, playing, recording, rows
 
 if TYPE_CHECKING:
@@ -76,7 +76,9 @@ async def test_plain_vcrpy_replays_our_cassette(tmp_path: Path, dialect: str, ma
     async with playing(path, at_once) as (service, _tape):
         ours = await outcomes(service, request, len(FAULTS))
     with vcr.use_cassette(str(path), record_mode="none", match_on=match_on) as tape:
-        async with StructuredLLMService(providers=rows(base_url), api_keys=dict.fromkeys(AUTH, KEY)) as service:
+        async with StructuredLLMService(
+            providers=rows(base_url), api_keys=dict.fromkeys(AUTH, KEY), policies=BARE
+        ) as service:
             assert await outcomes(service, request, len(FAULTS)) == ours
         assert tape.all_played
 
@@ -118,19 +120,23 @@ async def test_plain_vcrpy_around_the_service_records_and_replays_whole_bodies(
         base_url, found = provider.base_url, []
         for _ in range(2):
             with vcr.use_cassette(path, match_on=["method", "uri", "body"]):
-                async with StructuredLLMService(providers=rows(base_url), api_keys=dict.fromkeys(AUTH, KEY)) as service:
+                async with StructuredLLMService(
+                    providers=rows(base_url), api_keys=dict.fromkeys(AUTH, KEY), policies=BARE
+                ) as service:
                     found += await outcomes(service, request, 1)
         assert len(provider.requests) == 1
     assert found[1] == found[0]
     with Cassette(path, record_mode="none") as tape:
-        service = StructuredLLMService(tape.client, providers=rows(base_url))
+        service = StructuredLLMService(tape.client, providers=rows(base_url), policies=BARE)
         assert await outcomes(service, request, 1) == found[:1]
 
 
 async def test_of_a_body_that_breaks_vcrpy_keeps_nothing_and_we_do(tmp_path: Path) -> None:
     theirs, ours = tmp_path / "a.yaml", tmp_path / "b.yaml"
     async with SimulatedProvider(document=PROFILE, faults=[reset_at_byte(700)] * 2) as provider:
-        service = StructuredLLMService(providers=rows(provider.base_url), api_keys=dict.fromkeys(AUTH, KEY))
+        service = StructuredLLMService(
+            providers=rows(provider.base_url), api_keys=dict.fromkeys(AUTH, KEY), policies=BARE
+        )
         async with service:
             with vcr.use_cassette(str(theirs)) as tape:
                 await outcomes(service, request_for(model="openai_chat/m"), 1)

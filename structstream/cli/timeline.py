@@ -69,6 +69,7 @@ def request_of(interaction: Interaction, schema: str | None = None) -> Streaming
         mode="prompted" if tool is None else "tool",
         timeouts=Timeouts(connect=None, first_token=None, between_tokens=None, total=None),
         enable_streaming=not whole,
+        max_retries=0,  # what was recorded is one call
     )
 
 

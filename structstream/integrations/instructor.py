@@ -15,7 +15,6 @@ all else of them is their own. Nothing is patched.
 from __future__ import annotations
 
 import asyncio
-import copy
 import functools
 import re
 import weakref
@@ -245,7 +244,7 @@ class _Asked:
         own = self._hooks is self._client.hooks
         if own and self._client in _services:
             return _services[self._client]
-        client = self._client if own else copy.copy(self._client)
+        client = self._client if own else _twin_of(self._client)
         client.hooks = self._hooks
         try:
             service = StructuredLLMService(client)
@@ -384,6 +383,13 @@ async def _items_async(steps: _AsyncSteps[Any]) -> AsyncGenerator[Any, None]:
 def _unwrapped(response_model: type[T]) -> type[T]:
     """The model that ``instructor.Partial[…]`` was made of; any other as it is."""
     return cast("type[T]", getattr(response_model, "_original_model", response_model))
+
+
+def _twin_of(client: Instructor) -> Instructor:
+    """Return a copy; ``copy.copy`` asks one that is not made yet for its client, for ever."""
+    twin = object.__new__(type(client))
+    vars(twin).update(vars(client))
+    return twin
 
 
 def _named(client: Instructor, name: str) -> str:

@@ -143,9 +143,10 @@ def test_the_metrics_are_served_meanwhile(
     assert 'structured_llm_streaming_requests_total{model="simulated/gpt-4o",outcome="complete"} 1.0' in seen[0]
 
 
-def test_guardrails_say_that_they_are_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+def test_guardrails_run_and_their_verdicts_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--speed", "0", "--enable-guardrails"]) == 0
-    assert "Nothing is checked now." in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert re.search(r"^guardrails +personal data: .*secrets: ", out, re.MULTILINE)
 
 
 @pytest.mark.parametrize(("hidden", "screen"), [(None, "LiveScreen"), ("rich.live", "TerminalScreen")])

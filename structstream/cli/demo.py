@@ -32,10 +32,6 @@ _MODEL = "simulated/gpt-4o"
 _PROMPT = "Plan a short trip for somebody who likes quiet places, good bread and trains."
 _SPEED = 100.0  # tokens a second
 _HEAVY = ("openai.resources.chat", "aiohttp")
-_GUARDRAILS = (
-    "--enable-guardrails: guardrails are not built yet; once they are, the built-in ones will run over this stream "
-    "and end it with the outcome 'blocked' where one says stop. Nothing is checked now."
-)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -50,13 +46,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--simulate-failures", action="store_true", help="show what each of several failures ends in")
     add("--monitor-performance", action="store_true", help="print rates, gaps, attempts, cost and CPU time")
     add("--metrics-port", type=int, metavar="N", help="monitor, and serve /metrics on this port of loopback meanwhile")
-    add("--enable-guardrails", action="store_true", help="say what guardrails will do")
+    add("--enable-guardrails", action="store_true", help="hold personal data and secrets back, and count the verdicts")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Stream one answer, or one for each failure; return 0 if all ended as they should."""
-    if arguments.enable_guardrails:
-        print(_GUARDRAILS)
     if arguments.simulate_failures:
         from .failures import show_failures
 
@@ -68,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _stream(arguments: argparse.Namespace) -> int:
-    from structstream import StructuredLLMService
+    from structstream import PersonalData, Secrets, StructuredLLMService
 
     from .monitor import monitoring
     from .schemas import make_request
@@ -79,12 +73,13 @@ async def _stream(arguments: argparse.Namespace) -> int:
     print(f"asking {request.model} for a {shape}: {request.prompt}\n", flush=True)
     loading = _load()
     monitored = arguments.monitor_performance or arguments.metrics_port is not None
-    watcher = Watcher() if monitored else None
+    watcher = Watcher() if monitored or arguments.enable_guardrails else None
     watched: AbstractContextManager[dict[str, Any]] = (
         nullcontext({}) if watcher is None else monitoring(arguments.metrics_port, watcher)
     )
+    guardrails = [PersonalData(), Secrets()] if arguments.enable_guardrails else []
     with watched as settings:
-        async with StructuredLLMService(**settings) as service:
+        async with StructuredLLMService(guardrails=guardrails, **settings) as service:
             return await _shown(service, request, loading, watcher)
 
 

@@ -106,11 +106,12 @@ class Watchdog:
         self.wait(when)
         return self
 
-    def wait(self, when: float) -> None:
+    def wait(self, when: float, now: float | None = None) -> None:
         """Guard what this task awaits next, until `rest`.
 
         Args:
             when: the deadline on the clock; infinity for none.
+            now: what the clock says, if the caller has just looked; None to look.
 
         Raises:
             DeadlinePassed: `when` has passed already, or passes before `rest`.
@@ -118,7 +119,7 @@ class Watchdog:
         """
         if self._interrupted:
             raise Interrupted
-        if when <= self._clock.now():
+        if when <= (self._clock.now() if now is None else now):
             raise DeadlinePassed
         self._deadline = when
         if when < self._timer_at:

@@ -163,11 +163,12 @@ class Exchange(Generic[T]):
                 body = await self._open()
                 if request.enable_streaming:
                     data = await self._first(body)
+                    now, read = self._clock.now, body.__anext__
                     with watchdog:
                         while data:
                             responses = decoder.feed(data)
                             if responses and self._first_partial is None:
-                                self._first_partial = self._clock.now() - self._began
+                                self._first_partial = now() - self._began
                             for response in patience.steps(responses):
                                 yield response
                             while decoder.asks is not None:
@@ -175,8 +176,12 @@ class Exchange(Generic[T]):
                                     yield response
                             if decoder.done:
                                 break
-                            watchdog.wait(self._deadline())
-                            data = await anext(body, b"")
+                            self._asked = asked = now()
+                            watchdog.wait(min(asked + self._between, self._total_at), asked)
+                            try:
+                                data = await read()  # what anext(body, b"") does, without its wrapper
+                            except StopAsyncIteration:
+                                data = b""
                             watchdog.rest()
                 elif self._asks:
                     decoder.feed_events(self._route.provider.whole(await self._whole(body)))
@@ -284,11 +289,6 @@ class Exchange(Generic[T]):
             self._decoder.feed(data)  # comments that keep the connection alive: they are no answer yet
             if self._decoder.done:  # an endless one has passed its bound
                 return b""
-
-    def _deadline(self) -> float:
-        self._asked = now = self._clock.now()
-        at = now + self._between
-        return min(at, self._total_at)
 
     async def _whole(self, body: AsyncIterator[bytes]) -> bytes:
         collected = bytearray()

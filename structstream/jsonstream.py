@@ -132,30 +132,32 @@ class JSONStream:
             JSONLimitError: a bound was passed; likewise.
         """
         buffer = self.buffer
-        self._base = buffer.length + self._shift
+        base = self._base = buffer.length + self._shift
         buffer.append(text)
-        if self._step is _IN_STRING and not self._carry and self._is_all_plain(text):
+        end = len(text)
+        self.scanned += end
+        # A short text that lies within a string is taken as a whole: what most deltas of a model are.
+        if (
+            self._step is _IN_STRING
+            and end <= SHORT
+            and '"' not in text
+            and "\\" not in text
+            and text.isprintable()
+            and not self._carry
+            and base + end - self._mark <= self._limits.max_string_length
+        ):
+            if self._wanted and end:
+                self._sink.piece(text)
             return
         if self._carry:
+            self.scanned += len(self._carry)
             text = self._carry + text
             self._base -= len(self._carry)
             self._carry = ""
-        i, end = 0, len(text)
-        self.scanned += end
+            end = len(text)
+        i = 0
         while i < end:
             i = self._step(self, text, i)
-
-    def _is_all_plain(self, text: str) -> bool:
-        """Take a short text that lies within a string as a whole: what most deltas of a model are."""
-        size = len(text)
-        if size > SHORT or '"' in text or "\\" in text or not text.isprintable():
-            return False
-        if self._base + size - self._mark > self._limits.max_string_length:
-            return False
-        self.scanned += size
-        if self._wanted and size:
-            self._sink.piece(text)
-        return True
 
     def finish(self) -> None:
         """End the text.

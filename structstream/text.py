@@ -27,9 +27,10 @@ class TextBuffer:
 
     def append(self, text: str) -> None:
         """Add `text` behind the end."""
-        self._loose.append(text)
+        loose = self._loose
+        loose.append(text)
         self.length += len(text)
-        if len(self._loose) >= self._MAX_LOOSE:
+        if len(loose) >= self._MAX_LOOSE:
             self._settle()
 
     def _settle(self) -> None:

@@ -61,6 +61,7 @@ _SHARED = tuple(f"providers.{name}" for name in ("base", "failures", "schema", "
 _PARTS = {
     "providers.anthropic": "providers.anthropic_request",
     "providers.google": "providers.google_request",
+    "providers.openai_chat": "providers.openai_template",
     "providers.openai_responses": "providers.openai_items",
 }
 _EDGE = ("transport", "httpclient", "http2", "clock")
@@ -96,6 +97,7 @@ FLOORS: Sequence[Floor] = (
     Floor("dialects", _SHARED, (*_WORDS, "sse", *_SHARED), _JSON),
     Floor("dialects", ("providers",), (*_WORDS, "sse", "providers.*"), _JSON),
     *(Floor("dialects", (whole,), (*_WORDS, "sse", *_SHARED, part), _JSON) for whole, part in _PARTS.items()),
+    Floor("dialects", ("providers.openai_template",), (*_WORDS, "providers.base"), _JSON),
     # What a dialect is asked may stand in a file of its own, beside what it answers.
     Floor("dialects", ("providers.google",), (*_WORDS, "sse", *_SHARED, "providers.google_request"), _JSON),
     Floor("dialects", ("providers.*",), (*_WORDS, "sse", *_SHARED), _JSON),

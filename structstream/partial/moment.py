@@ -54,12 +54,9 @@ class Moment:
             self._length = len(leaf.values)
         self._leaf = leaf
         self._grown = builder.opened is leaf
-        builder.opened = None
-        closings = builder.closings
-        if closings:
-            closings = builder.take_closings()
         self._hidden = builder.hidden
-        self._closings: Sequence[Closing] = closings or ()
+        builder.opened = None
+        self._closings: Sequence[Closing] = builder.take_closings() if builder.closings else ()
         self._snapshot: object = ABSENT
         self._builder = builder
         self._done = builder.buffer.length
@@ -69,8 +66,9 @@ class Moment:
     def snapshot(self) -> object:
         """The values so far: the same object at each look; None where no value has begun."""
         if self._snapshot is ABSENT:
-            path = open_path(self._leaf)
-            if len(path) > 1:
+            leaf = self._leaf
+            path = leaf.open_path or open_path(leaf)
+            if leaf.parent is not None:
                 self._snapshot = None if self._held(1) else view_of(path, 1, self._length)
             else:
                 root = path[0]

@@ -156,7 +156,7 @@ class PartialParser(Generic[T]):
             self.read()
         else:
             self._reader.feed(text)
-        return self._moment()
+        return Moment(self._builder) if self._key is None else self._moment()
 
     def read(self) -> None:
         """Read what waits.

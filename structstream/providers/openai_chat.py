@@ -29,6 +29,7 @@ from structstream.response import Usage
 
 from .base import SurrogateHalves, count_of, logprobs_of, parse_object, parse_object_with_halves
 from .failures import http_failure, stream_failure
+from .openai_template import Template
 from .schema import instruction, schema_of
 from .thinking import with_thinking
 
@@ -189,7 +190,17 @@ class OpenAIChatDecoder:
 
     sequence_number: int | None = None  # the events of this dialect have no numbers
 
-    __slots__ = ("_calls", "_counts", "_finished", "_halves", "_latest", "_provider", "_started", "_thinking")
+    __slots__ = (
+        "_calls",
+        "_counts",
+        "_finished",
+        "_halves",
+        "_latest",
+        "_provider",
+        "_started",
+        "_template",
+        "_thinking",
+    )
 
     def __init__(self, provider: str) -> None:
         self._provider = provider
@@ -200,6 +211,7 @@ class OpenAIChatDecoder:
         self._latest: dict[int, _Call] = {}
         self._counts: dict[int, int] = {}
         self._halves: SurrogateHalves | None = None  # once one was seen
+        self._template = Template(_BESIDE_TEXT, provider)
 
     def feed(self, event: ServerSentEvent) -> list[ProviderEvent]:
         """Return what `event` says, in order; nothing for events that the dialect does not know.
@@ -209,11 +221,17 @@ class OpenAIChatDecoder:
         """
         data = event.data
         if event.event == "message":
+            if self._template.before and (text := self._template.text_within(data)):
+                return [TextDelta(text)]
             if data.startswith("[DONE]"):
                 return [StreamEnd()]
             if not data or data.isspace():
                 return []
-            return self.read(self._parsed(data))
+            chunk = self._parsed(data)
+            events = self.read(chunk)
+            if len(events) == 1:
+                self._template.learn(data, chunk, events[0])
+            return events
         return self._named(event)
 
     def close(self) -> list[ProviderEvent]:
@@ -256,6 +274,7 @@ class OpenAIChatDecoder:
             if value is None:
                 raise
         self._halves = self._halves or SurrogateHalves()
+        self._template.forget()  # from now on texts may have to be joined
         return value
 
     def _start(self, chunk: Mapping[str, JSONValue], out: list[ProviderEvent]) -> None:
@@ -436,6 +455,7 @@ _DELTA: Mapping[str, _OfChoice] = {
     "reasoning_content": OpenAIChatDecoder._reasoning_content,
     "reasoning_details": OpenAIChatDecoder._reasoning_details,
 }
+_BESIDE_TEXT = tuple(key for key in _DELTA if key != "content")
 
 
 def _usage_of(usage: Mapping[str, JSONValue]) -> Usage:

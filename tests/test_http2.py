@@ -16,7 +16,7 @@ from structstream.response import OutcomeKind
 from structstream.service import StructuredLLMService
 from structstream.transport import SDKTransport
 from tests.certificates import authority, server_context
-from tests.edge import KEY, PROFILE, Profile, request_for, steps_of
+from tests.edge import BARE, KEY, PROFILE, Profile, request_for, steps_of
 from tests.h2server import H2Server, H2Stream, h2_server
 from tests.rawserver import http_head
 
@@ -77,7 +77,7 @@ async def speaking(
 ) -> AsyncIterator[tuple[StructuredLLMService, H2Server]]:
     async with h2_server(answer) as server:
         row = ProviderSpec(name="mine", base_url=server.base_url)
-        service = StructuredLLMService(providers={"mine": row}, api_keys={"mine": KEY}, http2=http2)
+        service = StructuredLLMService(providers={"mine": row}, api_keys={"mine": KEY}, http2=http2, policies=BARE)
         async with service:
             yield service, server
 
@@ -208,7 +208,9 @@ async def test_a_server_without_http_2_is_spoken_to_in_http_1() -> None:
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=server_context("http/1.1"))
     async with server:
         row = ProviderSpec(name="mine", base_url=f"https://localhost:{server.sockets[0].getsockname()[1]}/v1")
-        async with StructuredLLMService(providers={"mine": row}, api_keys={"mine": KEY}, http2=True) as service:
+        async with StructuredLLMService(
+            providers={"mine": row}, api_keys={"mine": KEY}, http2=True, policies=BARE
+        ) as service:
             assert await service.route_structured(request_for(**MINE)) == ADA
 
 
@@ -218,7 +220,7 @@ async def test_an_idle_connection_is_closed() -> None:
             provider="mine", base_url=server.base_url, api_key=KEY, http2=True, keepalive=0.05
         )
         row = ProviderSpec(name="mine", base_url=server.base_url)
-        service = StructuredLLMService(transport, providers={"mine": row})
+        service = StructuredLLMService(transport, providers={"mine": row}, policies=BARE)
         assert await service.route_structured(request_for(**MINE)) == ADA
         await asyncio.wait_for(server.left.wait(), WAIT)
         assert server.open == 0

@@ -169,7 +169,7 @@ def test_the_open_time_is_drawn(drawn: float, wait: float) -> None:
         (errors.RateLimitedError("inside the stream", provider="x"), "ignored"),
         (errors.StreamCancelledError("left"), "ignored"),
         (errors.InvalidOutputError("no number"), "ignored"),
-        (errors.BlockedError("no"), "ignored"),
+        (errors.BlockedError("rail", "no"), "ignored"),
         (errors.RefusedError("no"), "ignored"),
         (errors.FilteredError("no"), "ignored"),
         (errors.UnavailableError("not sent"), "ignored"),

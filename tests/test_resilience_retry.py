@@ -59,7 +59,7 @@ OTHERS: list[tuple[StructStreamError, str]] = [
     (errors.InvalidOutputError("no number"), "reask"),
     (errors.RefusedError("no"), "end"),
     (errors.FilteredError("cut"), "end"),
-    (errors.BlockedError("no"), "end"),
+    (errors.BlockedError("rail", "no"), "end"),
     (errors.BudgetExceededError("max_bytes", configured=5, found=6), "end"),
     (errors.StreamCancelledError("left"), "end"),
     (errors.QuotaExceededError("no credit", provider="openai", status=429), "end"),

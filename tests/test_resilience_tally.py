@@ -69,7 +69,7 @@ def test_more_closed_paths_are_more_than_more_text() -> None:
 def test_nothing_older_is_handed_over_where_a_guardrail_stopped() -> None:
     tally = Tally()
     tally.note(REQUEST, an_outcome("[1, 2", an_attempt(1)))
-    blocked: Outcome[object] = Outcome(OutcomeKind.BLOCKED, error=BlockedError("no"))
+    blocked: Outcome[object] = Outcome(OutcomeKind.BLOCKED, error=BlockedError("rail", "no"))
     assert tally.total(blocked).raw_text == ""
 
 

@@ -56,6 +56,7 @@ from structstream.testing import (
 from structstream.testing.dialects import dialect_for
 from structstream.testing.dialects.base import BadQuestionError, Question, WireDialect
 from tests.answers import Answer
+from tests.edge import BARE
 
 JSON = Any  # Any: JSON
 QUESTION = Question(model="claude-haiku-4-5", form="json", stream=True, input_tokens=5)
@@ -381,7 +382,9 @@ async def test_every_fault_strikes_in_this_dialect_too(name: str) -> None:
 
 def service_at(provider: SimulatedProvider) -> StructuredLLMService:
     row = replace(ROUTES["anthropic"], base_url=provider.base_url.removesuffix("/v1"), base_url_env="")
-    return StructuredLLMService(providers={**ROUTES, "anthropic": row}, api_keys={"anthropic": "secret-key"})
+    return StructuredLLMService(
+        providers={**ROUTES, "anthropic": row}, api_keys={"anthropic": "secret-key"}, policies=BARE
+    )
 
 
 @pytest.mark.anyio

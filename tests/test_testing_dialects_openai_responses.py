@@ -57,6 +57,7 @@ from structstream.testing.dialects.base import BadQuestionError, Question
 from structstream.testing.dialects.openai_responses import OpenAIResponses
 from structstream.testing.script import Script as AnswerScript
 from tests.answers import Answer
+from tests.edge import BARE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -337,7 +338,7 @@ async def test_each_fault_ends_in_its_outcome(
             mode=mode,
             headers={} if fault is None else {"x-simulate": str(fault)},
         )
-        steps = [step async for step in StructuredLLMService(client).route_structured_streaming(request)]
+        steps = [step async for step in StructuredLLMService(client, policies=BARE).route_structured_streaming(request)]
     outcome = steps[-1].outcome
     assert outcome is not None
     assert outcome.kind == kind
@@ -358,7 +359,9 @@ async def test_a_whole_answer_is_one_step(provider: SimulatedProvider, mode: Mod
             mode=mode,
             enable_streaming=False,
         )
-        (step,) = [step async for step in StructuredLLMService(client).route_structured_streaming(request)]
+        (step,) = [
+            step async for step in StructuredLLMService(client, policies=BARE).route_structured_streaming(request)
+        ]
     assert step.outcome is not None
     assert step.result == Person.model_validate_json(provider.requests[0].documents[0])
     assert step.outcome.thinking == "hm"

@@ -76,7 +76,11 @@ class Case:
     def request(self) -> StreamingStructuredRequest[City]:
         """What is asked."""
         return StreamingStructuredRequest(
-            response_model=City, model=MODELS[self.dialect], prompt="A city by a lake", mode=self.mode
+            response_model=City,
+            model=MODELS[self.dialect],
+            prompt="A city by a lake",
+            mode=self.mode,
+            max_retries=0,  # what is recorded is one call
         )
 
 

@@ -56,7 +56,6 @@ async def recording(
     async with SimulatedProvider(**provider) as simulated:
         with Cassette(path, **{"record_mode": "all", **(cassette or {})}) as tape:
             async with StructuredLLMService(
-                policies=BARE,
                 wrap_transport=tape.wrap,
                 providers=rows(simulated.base_url),
                 api_keys=dict.fromkeys(AUTH, KEY),
@@ -77,7 +76,6 @@ async def playing(
     with Cassette(path, **given) as tape:
         async with StructuredLLMService(
             tape.client,
-            policies=BARE,
             wrap_transport=tape.wrap,
             providers=rows("http://nowhere.invalid/v1"),
             clock=cassette.get("clock"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from structstream import Mode, Outcome, OutcomeKind, StreamingStructuredRequest, StructuredLLMService
+from structstream import Mode, Outcome, OutcomeKind, Policies, StreamingStructuredRequest, StructuredLLMService
 from structstream.testing import (
     Fault,
     content_filter,
@@ -47,6 +47,10 @@ MODELS: Mapping[str, str] = {
 _MODES: Sequence[Mode] = ("native", "tool", "prompted")
 
 
+# What is recorded is one call.
+_ONE_CALL = Policies(retry=None, breaker=None, concurrency=None, pause=None, fallback=None)
+
+
 @dataclass(frozen=True)
 class Case:
     """One cassette.
@@ -80,7 +84,7 @@ class Case:
             model=MODELS[self.dialect],
             prompt="A city by a lake",
             mode=self.mode,
-            max_retries=0,  # what is recorded is one call
+            policies=_ONE_CALL,
         )
 
 

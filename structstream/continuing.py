@@ -46,10 +46,13 @@ def continued(request: StreamingStructuredRequest[T], outcome: Outcome[T]) -> St
 
     Returns:
         The same request with a continuation; None where nothing would be gained: no value had closed, or what closed
-        is all that there is and was refused as a whole.
+        is all that there is and was refused as a whole. Where all of it had closed and only the finish was missing,
+        nothing is asked for.
     """
     schema = model_schema(request.response_model)
     text = outcome.raw_text if outcome.kept_text is None else outcome.kept_text
+    if "" in outcome.completed and not isinstance(outcome.error, InvalidOutputError):
+        return replace(request, continuation=Continuation(text, (), None, ""))
     shape = shape_of(request.response_model if schema.wrap is None else wrapper(request.response_model, schema.wrap))
     found = salvage(text, grows=shows_open_text(text, shape))
     plan = None if found is None else rests(found, schema.plain)

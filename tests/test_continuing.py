@@ -13,7 +13,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from structstream.continuation import Continuation
 from structstream.continuing import asked, continued
-from structstream.errors import ConfigurationError, InvalidOutputError
+from structstream.errors import ConfigurationError, IncompleteError, InvalidOutputError
 from structstream.partial import PartialParser
 from structstream.providers import model_schema, route
 from structstream.request import StreamingStructuredRequest
@@ -116,6 +116,17 @@ def test_an_answer_that_lacks_its_brackets_only_needs_nobody() -> None:
     assert continuation is not None
     assert continuation.schema is None
     assert taken_up(Job, continuation, "") == Job(company="Engines", years=3)
+
+
+@pytest.mark.parametrize(("kind", "text"), [(Person, TEXT), (int, '{"result": 4}'), (list[int], '{"result": [1, 2]} ')])
+def test_an_answer_that_lacks_its_finish_only_needs_nobody(kind: Any, text: str) -> None:
+    parser: PartialParser[Any] = PartialParser(kind, wrap_key=model_schema(kind).wrap)
+    parser.step(text)
+    continuation = continuation_of(kind, text, completed=[""], error=IncompleteError("no finish"))
+    assert continuation is not None
+    assert (continuation.prefix, continuation.schema) == (text, None)
+    assert taken_up(kind, continuation, "") == parser.finish()
+    assert continuation_of(kind, text, completed=[""], error=InvalidOutputError("no")) is None
 
 
 def test_a_value_that_was_refused_starts_over_and_the_model_learns_why() -> None:

@@ -79,8 +79,6 @@ _NOW = frozenset({"time"})  # the clock alone tells the time and sleeps
 _DECODER = ("answer", "gate", "beside", "parse", "decoder", "resume")
 _CORES = (*_WORDS, *_CORE, "confidence", *_DECODER)
 _BELOW = (*_CORES, "providers", "providers.*", *_EDGE, *_SERVICE)
-_EDGE = ("transport", "clock")
-_POLICIES = ("resilience", "guardrails", "instrumentation")
 # A guardrail may stand on the pattern matcher; the front of the package names them all.
 _OWN = {"guardrails": ("guardrails.*",)}
 _OPTIONAL = frozenset({"genai_prices", "opentelemetry", "prometheus_client", "pyrate_limiter", "redis", "tenacity"})

@@ -16,8 +16,9 @@ from structstream.providers import DIALECTS, ProviderSpec
 from structstream.request import StreamingStructuredRequest
 from structstream.testing.cassettes import Playback, exact, recut
 from tests.corpus import count_bodies, needs_corpus
+from tests.recordings import body_of, recorded
 from tests.taping import playing
-from tests.test_corpus_table import FOLDERS, body_of, recorded
+from tests.test_corpus_table import FOLDERS
 
 if TYPE_CHECKING:
     from structstream.response import Outcome
@@ -64,7 +65,7 @@ def decoded(dialect: str, body: bytes) -> tuple[object, ...]:
 @pytest.mark.parametrize("folder", SPOKEN)
 async def test_the_bodies_replay_as_vcrpy_cassettes(tmp_path: Path, folder: str, play: Playback) -> None:
     dialect, path = SPOKEN[folder], tmp_path / "all.yaml"
-    bodies = [body_of(tags) for tags in recorded()[folder]]
+    bodies = [body_of(tags) for tags in recorded(folder)]
     bodies = [body for number, body in enumerate(bodies) if len(body) <= _LONG or number % 4 == 0]
     bodies = bodies if play is exact else bodies[::4]
     wrapped(path, dialect, bodies)

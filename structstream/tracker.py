@@ -52,8 +52,8 @@ class ProgressTracker:
     """Turns what happens into progress events for a callback; usable on its own.
 
     Percent never falls, stays below 100 until `complete_operation`, and is told when another whole point is full, or as
-    `only` says. A callback that raises or is slow changes nothing: see docs/how-to/progress.md. Each method may be awaited,
-    to wait until an async callback has heard of it.
+    `only` says. A callback that raises or is slow changes nothing; see the page on progress. Each may be awaited, to
+    wait until an async callback has heard of it.
 
     Args:
         callback: hears each event; plain or async.

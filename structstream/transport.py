@@ -196,6 +196,8 @@ class SDKTransport:
             self._fail(error, self._unsent(error, connect_timeout, elapsed))
         except (TypeError, ValueError) as error:  # what the JSON encoder and the header encoder raise
             self._fail(error, ConfigurationError(f"the request cannot be written as HTTP: {self._sentence(error)}"))
+        except RuntimeError as error:  # a closed client, a client of another loop: newer SDKs let them through bare
+            self._fail(error, self._unsent(error, connect_timeout, self._clock.now() - began))
         finally:
             _REFUSAL.reset(token)
             await refusal.aclose()

@@ -49,7 +49,8 @@ def wrapped(path: Path, dialect: str, bodies: list[bytes]) -> None:
 
 def told(outcome: Outcome[Any] | None) -> tuple[object, ...]:
     assert outcome is not None
-    return outcome.kind, outcome.raw_text, outcome.prose, outcome.thinking, repr(outcome.error), outcome.usage
+    usage = None if outcome.usage is not None and outcome.usage.estimated else outcome.usage  # the service's own guess
+    return outcome.kind, outcome.raw_text, outcome.prose, outcome.thinking, repr(outcome.error), usage
 
 
 def decoded(dialect: str, body: bytes) -> tuple[object, ...]:

@@ -295,7 +295,7 @@ VOCABULARIES: dict[str, Vocabulary] = {
                 *(f"response.image_generation_call{step}" for step in (".completed", ".generating", ".in_progress")),
                 "response.image_generation_call.partial_image",
             ],
-            BESIDE: ["response.output_text.annotation.added"],
+            BESIDE: ["response.output_text.annotation.added", "response.compaction.compacting"],
             "that a part begins, or ends whose text came before": [
                 *("response.content_part.added", "response.reasoning_summary_part.added"),
                 "response.reasoning_summary_part.done",
@@ -328,7 +328,7 @@ VOCABULARIES: dict[str, Vocabulary] = {
     "chat: chunk": Vocabulary(
         chat_chunk,
         {*dict(openai_chat._CHUNK), "id", "model", "service_tier"},
-        {BESIDE: ["created", "object", "system_fingerprint", "moderation"]},
+        {BESIDE: ["created", "object", "system_fingerprint", "moderation", "obfuscation"]},
         chat_chunk_with,
     ),
     "chat: choice": Vocabulary(chat_choice, {*dict(openai_chat._CHOICE), "delta", "index"}, {}),

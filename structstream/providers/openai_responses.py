@@ -57,7 +57,12 @@ __all__ = ["OpenAIResponses", "OpenAIResponsesDecoder"]
 
 T = TypeVar("T")
 
-_INCOMPLETE: Mapping[str, FinishReason] = {"max_output_tokens": "length", "content_filter": "filtered"}
+_INCOMPLETE: Mapping[str, FinishReason] = {
+    "max_output_tokens": "length",
+    "max_messages": "other",
+    "content_filter": "filtered",
+    "steered": "other",
+}
 
 
 class OpenAIResponses:

@@ -207,5 +207,5 @@ def test_equal_by_name_and_arguments() -> None:
 
 
 def test_every_fault_is_in_the_documentation() -> None:
-    page = (Path(__file__).parents[1] / "docs" / "testing.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[1] / "docs" / "how-to" / "testing.md").read_text(encoding="utf-8")
     assert [name for name in FAULTS if f"`{name}(" not in page] == []

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Adaptive", "Places", "Queues", "sharing"]
 
+_EARLIER = 0.01  # seconds
+
 
 class Adaptive:
     """The limit of one provider.
@@ -204,11 +206,12 @@ def sharing(
         return run
 
     async def _queued(places: Places, turn: asyncio.Future[None], provider: str) -> StructStreamError | None:
-        began, came = now(), False
+        began, came, left = now(), False, remaining()
         try:
-            came = await arrives(turn, pause, min(policy.max_wait, remaining()))
-            if not came and remaining() <= 0:
-                await pause(0.0)  # says which deadline it was
+            # A wait that would end with the deadline is refused before it begins: it ends a little earlier.
+            came = await arrives(turn, pause, min(policy.max_wait, max(0.0, left - _EARLIER)))
+            if not came and left < policy.max_wait:
+                await pause(left)  # says which deadline it was
         except StructStreamError as late:
             return late
         finally:

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Adaptive", "Places", "Queues", "sharing"]
 
-_EARLIER = 0.01  # seconds
-
 
 class Adaptive:
     """The limit of one provider.
@@ -206,12 +204,11 @@ def sharing(
         return run
 
     async def _queued(places: Places, turn: asyncio.Future[None], provider: str) -> StructStreamError | None:
-        began, came, left = now(), False, remaining()
+        began, came = now(), False
         try:
-            # A wait that would end with the deadline is refused before it begins: it ends a little earlier.
-            came = await arrives(turn, pause, min(policy.max_wait, max(0.0, left - _EARLIER)))
-            if not came and left < policy.max_wait:
-                await pause(left)  # says which deadline it was
+            while not came and (left := began + policy.max_wait - now()) > 0:
+                # A wait that might pass the deadline is refused before it begins: so it is half of what is left.
+                came = await arrives(turn, pause, min(left, remaining() / 2))
         except StructStreamError as late:
             return late
         finally:

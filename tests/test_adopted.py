@@ -85,5 +85,6 @@ async def test_the_service_takes_client_mode_and_hooks(vendor: str) -> None:
             assert stream.outcome is not None
             assert [attempt.mode for attempt in stream.outcome.attempts] == ["tool"]
         assert found == Profile.model_validate_json(PROFILE)
+        await client.client.close()
     assert [outcome.result for outcome in heard] == [found]
     assert KEY not in repr(heard)

@@ -19,6 +19,7 @@ from structstream.errors import (
     StreamTimeoutError,
 )
 from structstream.facts import ConcurrencyChanged, Waited
+from structstream.ledger import Ledger
 from structstream.policies import ConcurrencyPolicy
 from structstream.resilience.concurrency import Adaptive, Places, Queues, sharing
 from structstream.response import OutcomeKind
@@ -170,25 +171,26 @@ async def test_who_waits_too_long_is_refused() -> None:
 
 async def test_the_total_deadline_ends_a_wait_that_might_be_longer() -> None:
     clock = FakeClock()
-
-    async def pause(seconds: float) -> None:
-        if clock.now() + seconds > 1003 or clock.now() >= 1003:
-            raise StreamTimeoutError("total", configured=3, elapsed=3)
-        await clock.sleep(seconds)
-
+    ledger: Ledger[Any] = Ledger(clock, 3)
+    ledger.begin()
     around = Around(
         Answer(["[1", "]"]),
         policy=ConcurrencyPolicy(start=1),
-        pause=pause,
-        remaining=lambda: 1003 - clock.now(),
+        pause=ledger.pause,
+        remaining=lambda: ledger.total_at - clock.now(),
         now=clock.now,
     )
     async with aclosing(around.call(REQUEST)) as first:
         await anext(first)
         waiter = asyncio.create_task(drained(around.call))
-        await clock.wait_for_sleepers(1)
-        await clock.advance(3)
-        assert outcome_of(await waiter).kind is OutcomeKind.TIMEOUT
+        for _ in range(20):
+            await asyncio.sleep(0)
+        await clock.advance(2.9)
+        assert not waiter.done()  # it may still get its turn
+        await clock.advance(0.1)
+        outcome = outcome_of(await waiter)
+        assert isinstance(outcome.error, StreamTimeoutError)
+        assert outcome.error.deadline == "total"
     assert (around.places.busy, around.places.waiting) == (0, 0)
 
 

@@ -17,8 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from structstream import (
+    BreakerPolicy,
     Outcome,
     OutcomeKind,
+    Policies,
     ProviderSpec,
     StreamingStructuredRequest,
     StructStreamError,
@@ -95,7 +97,9 @@ async def storm(url: str, count: int, at_once: int) -> tuple[Tally, list[int]]:
     """Run `count` streams, `at_once` at a time; return what came of them and the memory in bytes after each fifth."""
     tally, memory = Tally(), []
     rows = {"mayhem": ProviderSpec(name="mayhem", base_url=url, needs_key=False)}
-    async with StructuredLLMService(providers=rows) as service:
+    # Of many that begin at once, those that fail are the first to end: the circuit is to wait for the others.
+    policies = Policies(breaker=BreakerPolicy(minimum_calls=2 * at_once))
+    async with StructuredLLMService(providers=rows, policies=policies) as service:
         gate = asyncio.Semaphore(at_once)
 
         async def gated() -> None:

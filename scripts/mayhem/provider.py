@@ -30,6 +30,7 @@ from .answer import DOCUMENT
 __all__ = ["faults"]
 
 ROUNDS = 20_000  # requests after which the faults begin again
+_SOON = "0.1"  # seconds of peace that it asks for: everybody keeps it, and a run is to end
 _BODY = 8000  # bytes, about as long as the longest of the bodies
 
 _MAKERS: tuple[Callable[[random.Random], Fault], ...] = (
@@ -38,7 +39,7 @@ _MAKERS: tuple[Callable[[random.Random], Fault], ...] = (
     lambda draw: reset_at_byte(draw.randrange(_BODY)),
     lambda draw: stall_at_byte(draw.randrange(_BODY)),
     lambda draw: length(draw.randrange(len(DOCUMENT))),
-    lambda draw: status(draw.choice((408, 429, 500, 502, 503, 529))),
+    lambda draw: status(draw.choice((408, 429, 500, 502, 503, 529)), {"retry-after": _SOON}),
     lambda draw: status(draw.choice((400, 401, 403, 404, 422))),
     lambda draw: in_band_error(draw.randrange(20)),
     lambda draw: malformed_chunk(draw.randrange(20)),

@@ -206,9 +206,9 @@ def sharing(
     async def _queued(places: Places, turn: asyncio.Future[None], provider: str) -> StructStreamError | None:
         began, came = now(), False
         try:
-            came = await arrives(turn, pause, min(policy.max_wait, remaining()))
-            if not came and remaining() <= 0:
-                await pause(0.0)  # says which deadline it was
+            while not came and (left := began + policy.max_wait - now()) > 0:
+                # A wait that might pass the deadline is refused before it begins: so it is half of what is left.
+                came = await arrives(turn, pause, min(left, remaining() / 2))
         except StructStreamError as late:
             return late
         finally:

@@ -42,5 +42,5 @@ BODIES: dict[tuple[str, str], dict[str, int]] = {}
 
 
 def count_bodies(dialect: str, folder: str, counts: Mapping[str, int]) -> None:
-    """Note how many recorded bodies a test has read, and what they were."""
-    BODIES[dialect, folder] = dict(counts)
+    """Note how many recorded bodies a test has read, and what they were: plain text, which another process can read."""
+    BODIES[dialect, folder] = {str(what): count for what, count in counts.items()}

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.corpus import find_corpus
+from structstream.response import OutcomeKind
+from tests.corpus import BODIES, count_bodies, find_corpus
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,3 +32,10 @@ def test_the_variable_comes_first(tmp_path: Path) -> None:
 def test_a_slip_in_the_variable_does_not_skip_the_tests(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="STRUCTSTREAM_CORPUS"):
         find_corpus(str(tmp_path / "slip"), tmp_path)
+
+
+def test_what_was_read_is_counted_in_plain_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker of xdist sends it to the process that prints, and an enum cannot be sent."""
+    monkeypatch.delitem(BODIES, ("none", "none"), raising=False)
+    count_bodies("none", "none", {OutcomeKind.COMPLETE: 2})
+    assert [(type(what), what, count) for what, count in BODIES.pop(("none", "none")).items()] == [(str, "complete", 2)]

@@ -154,7 +154,7 @@ class Exchange(Generic[T]):
         """Yield each step; the last one carries the outcome. Leaving at any point closes the connection."""
         self._begin()
         decoder, watchdog, request = self._decoder, self._watchdog, self._request
-        patience = Patience(self._clock)
+        patience, judged = Patience(self._clock), self._judging is not None
         error: StructStreamError | None = None
         try:
             try:
@@ -169,9 +169,12 @@ class Exchange(Generic[T]):
                             responses = decoder.feed(data)
                             if responses and self._first_partial is None:
                                 self._first_partial = now() - self._began
-                            for response in patience.steps(responses):
-                                yield response
-                            while decoder.asks is not None:
+                            if len(responses) == 1:
+                                yield responses[0]
+                            else:
+                                for response in patience.steps(responses):
+                                    yield response
+                            while judged and decoder.asks is not None:
                                 for response in await self._judge():
                                     yield response
                             if decoder.done:

@@ -12,7 +12,7 @@ import ssl
 import sys
 from contextvars import ContextVar
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self, cast
 
 from .clock import SystemClock
 from .errors import ConfigurationError, ConnectionFailedError, StreamTimeoutError, StructStreamError, scrub
@@ -21,6 +21,7 @@ from .httpclient import KEEPALIVE, build_http_client
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 
+    import aiohttp
     import httpx2
     from openai import AsyncOpenAI
 
@@ -284,14 +285,15 @@ class _SDKAnswer:
         self.sent = response.request
         self._response = response
         self._transport = transport
-        self._body = self._read()
+        plain = self.headers.get("content-encoding", "identity") == "identity" and not response.is_stream_consumed
+        content = _aiohttp_content(response) if plain else None
+        self._body: _Body = self._read(plain) if content is None else _AiohttpBody(content, transport)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._body
 
-    async def _read(self) -> AsyncGenerator[bytes, None]:
+    async def _read(self, plain: bool) -> AsyncGenerator[bytes, None]:
         response = self._response
-        plain = self.headers.get("content-encoding", "identity") == "identity" and not response.is_stream_consumed
         # aiter_bytes undoes a content encoding, and repeats a body that a hook of the client has read already.
         source = cast("AsyncIterator[bytes]", response.stream) if plain else response.aiter_bytes()
         try:
@@ -304,6 +306,53 @@ class _SDKAnswer:
         with contextlib.suppress(*_foreign()):
             await self._body.aclose()
             await self._response.aclose()
+
+
+class _Body(Protocol):
+    """The body of an answer, as it arrives."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+    async def __anext__(self) -> bytes: ...
+    async def aclose(self) -> None: ...
+
+
+class _AiohttpBody:
+    """A body read where aiohttp hands it out: the two iterators between it and the SDK cost as much as a parse."""
+
+    def __init__(self, content: aiohttp.StreamReader, transport: SDKTransport) -> None:
+        self._read = content.readany
+        self._transport = transport
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            data = await self._read()
+        except _foreign() as error:
+            self._transport.broke(error)
+        if data:
+            return data
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Nothing is open beside the response."""
+
+
+def _aiohttp_content(response: httpx2.Response) -> aiohttp.StreamReader | None:
+    """Return aiohttp's own reader of the body; None where another library, or a stand-in for it, is below.
+
+    The names on the way to it are not public: where they lead to no reader of aiohttp's, the body is read as the HTTP
+    client gives it.
+    """
+    stream = getattr(response.stream, "_stream", response.stream)
+    below = getattr(stream, "_aiohttp_response", None)
+    if below is None:
+        return None
+    import aiohttp
+
+    content = getattr(below, "content", None)
+    return content if isinstance(content, aiohttp.StreamReader) else None
 
 
 class _Refusal:

@@ -114,6 +114,7 @@ FLOORS: Sequence[Floor] = (
         _JSON | _OPTIONAL,
         _NOW,
     ),
+    Floor("policies", ("resilience",), (*_WORDS, "clock", "resilience.flow"), _JSON, _NOW),
     Floor("edge", ("http2",), (*_WORDS,), _HTTP | {"httpcore2"}, never=_NOW),
     Floor("edge", ("httpclient",), (*_WORDS, "http2"), _HTTP, never=_NOW),
     Floor("edge", ("transport",), (*_WORDS, "clock", "httpclient"), _HTTP, never=_NOW),

@@ -76,11 +76,13 @@ class FakeProvider:
                 closed += paths
                 yield StreamingResponse(Said(text, paths, paths), [piece], attempt=number)
             outcome = self._outcome(request, number, answer, text, closed)
-            yield StreamingResponse(Said(text), attempt=number, outcome=outcome)
         except (BaseException, GeneratorExit):
             gone = replace(answer, error=StreamCancelledError("left"), usage=None)
             self.left.append(self._outcome(request, number, gone, text, closed))
+            self.open -= 1
             raise
+        try:
+            yield StreamingResponse(Said(text), attempt=number, outcome=outcome)
         finally:
             self.open -= 1
 

@@ -7,12 +7,13 @@ call and returns one, so any of them can be left out, and their order is one exp
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from structstream.response import Outcome, StreamingResponse
+
+from .flow import Flow, Inner, Parts, Rest, flowing
 
 if TYPE_CHECKING:
     from structstream.errors import StructStreamError
@@ -24,16 +25,18 @@ __all__ = [
     "Continuing",
     "Endpoint",
     "EndpointOf",
+    "Flow",
     "Inner",
     "Layer",
+    "Parts",
     "Pause",
+    "Rest",
     "Steps",
     "arrives",
     "ended",
+    "flowing",
     "stack",
 ]
-
-R = TypeVar("R")
 
 Steps = AsyncGenerator[StreamingResponse[Any], None]  # Any: of any response model
 
@@ -75,54 +78,6 @@ class Endpoint(NamedTuple):
 
 EndpointOf = Callable[["StreamingStructuredRequest[Any]"], Endpoint]  # Any: of any response model
 """Tells who will be asked for a request."""
-
-
-class Inner(AsyncGenerator[StreamingResponse[Any], None]):
-    """The steps of a call, for whoever yields them on: left to be closed by him, and by nobody else.
-
-    When a stream is garbage-collected, or its event loop ends, asyncio closes every asynchronous generator that it
-    knows of, each in a task of its own. Of generators that stand in one another it must know the outermost alone, which
-    closes the others in their order.
-
-    (The Python Language Reference, asynchronous generator-iterator: the hooks are looked up when it is first iterated.)
-
-    Args:
-        steps: those of the call.
-    """
-
-    __slots__ = ("_begun", "_steps")
-
-    def __init__(self, steps: Steps) -> None:
-        self._steps = steps
-        self._begun = False
-
-    def __anext__(self) -> Coroutine[Any, Any, StreamingResponse[Any]]:
-        return self._steps.__anext__() if self._begun else self._unknown(self._steps.__anext__)
-
-    def asend(self, value: None) -> Coroutine[Any, Any, StreamingResponse[Any]]:
-        """Return the next step."""
-        return self._unknown(self._steps.asend, value)
-
-    def athrow(self, *error: Any) -> Coroutine[Any, Any, StreamingResponse[Any]]:  # Any: as its caller has it
-        """Raise `error` where the call yields."""
-        return self._unknown(self._steps.athrow, *error)
-
-    def aclose(self) -> Coroutine[Any, Any, None]:
-        """Close the call."""
-        return self._unknown(self._steps.aclose)
-
-    def _unknown(self, begin: Callable[..., R], *arguments: Any) -> R:  # Any: as above
-        self._begun = True
-        hooks = sys.get_asyncgen_hooks()
-        sys.set_asyncgen_hooks(None, _leave)
-        try:
-            return begin(*arguments)
-        finally:
-            sys.set_asyncgen_hooks(*hooks)
-
-
-def _leave(steps: object) -> None:
-    """Leave it to the generator around it, which still holds it."""
 
 
 def stack(call: Call, *layers: Layer | None) -> Call:

@@ -24,7 +24,7 @@ from structstream.errors import (
 from structstream.facts import Replanned, Waited
 from structstream.response import OutcomeKind
 
-from . import ended
+from . import Rest, ended, flowing
 from .holding import Holding
 from .retry import RetryBudget, delay, judged, keyed, reasked, repeatable
 from .tally import Mark, Tally, gained
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from structstream.request import StreamingStructuredRequest
     from structstream.response import AttemptPlan, Outcome, StreamingResponse
 
-    from . import Call, Continuing, EndpointOf, Layer, Pause, Steps
+    from . import Call, Continuing, EndpointOf, Layer, Parts, Pause
 
 __all__ = ["Course", "Next", "attempting"]
 
@@ -216,7 +216,8 @@ def attempting(
     """
 
     def layer(call: Call) -> Call:
-        async def run(request: StreamingStructuredRequest[Any]) -> Steps:
+        @flowing
+        async def run(request: StreamingStructuredRequest[Any]) -> Parts:
             course = Course(
                 request,
                 policy=policy,
@@ -238,17 +239,15 @@ def attempting(
                 ):
                     if not state.begin():
                         break
-                    first = True
                     async with aclosing(call(state.request)) as steps:
-                        async for step in steps:
-                            if step.outcome is not None:
-                                state.last = step
-                            elif first or state.hold:
-                                if (shown := state.show(step)) is not None:
-                                    first = False
+                        if not state.hold:
+                            state.last = yield Rest(steps, state.show)
+                        else:
+                            async for step in steps:
+                                if step.outcome is not None:
+                                    state.last = step
+                                elif (shown := state.show(step)) is not None:
                                     yield shown
-                            else:
-                                yield step
                     attempt.retry_state.set_result(state.end())
                 yield tally.close(state.last)
             finally:

@@ -30,7 +30,7 @@ from structstream.errors import (
 from structstream.facts import BreakerChanged, BreakerState
 from structstream.response import OutcomeKind
 
-from . import ended
+from . import Rest, ended, flowing
 
 if TYPE_CHECKING:
     from structstream.facts import Tell
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from structstream.request import StreamingStructuredRequest
     from structstream.response import Outcome
 
-    from . import Call, Endpoint, EndpointOf, Layer, Steps
+    from . import Call, Endpoint, EndpointOf, Layer, Parts
 
 __all__ = ["TRANSITIONS", "Breaker", "BreakerEvent", "Breakers", "Permit", "Result", "breaking", "counted"]
 
@@ -288,7 +288,8 @@ def breaking(
     """
 
     def layer(call: Call) -> Call:
-        async def run(request: StreamingStructuredRequest[Any]) -> Steps:
+        @flowing
+        async def run(request: StreamingStructuredRequest[Any]) -> Parts:
             endpoint = endpoint_of(request)
             guarded = _Guarded(breakers.of(endpoint, policy), breakers.lock, endpoint, tell, now)
             permit, wait = guarded.admit()
@@ -296,17 +297,13 @@ def breaking(
                 error = CircuitOpenError(endpoint.provider, endpoint.model, retry_after=wait)
                 yield ended(OutcomeKind.UNAVAILABLE, error)
                 return
-            settled = flowing = False
+            settled = False
             try:
                 async with aclosing(call(request)) as steps:
-                    async for step in steps:
-                        if not flowing:
-                            flowing = True
-                            guarded.flows(permit)
-                        if step.outcome is not None:
-                            settled = True  # before the caller looks at it, for as long as he likes
-                            guarded.settle(permit, counted(step.outcome), step.outcome.timings.first_byte)
-                        yield step
+                    last = yield Rest(steps, lambda step: guarded.flows(permit))
+                    settled = True  # before the caller looks at it, for as long as he likes
+                    guarded.settle(permit, counted(last.outcome), last.outcome.timings.first_byte)
+                    yield last
             finally:
                 if not settled:
                     guarded.settle(permit, "ignored", None)

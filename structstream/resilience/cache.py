@@ -21,12 +21,14 @@ from structstream.errors import ConfigurationError
 from structstream.facts import CacheLooked
 from structstream.response import Attempt, Outcome, OutcomeKind, StreamingResponse, Usage
 
+from . import Rest, flowing
+
 if TYPE_CHECKING:
     from structstream.facts import Tell
     from structstream.policies import CachePolicy
     from structstream.request import StreamingStructuredRequest
 
-    from . import Call, Layer, Steps
+    from . import Call, Layer, Parts
 
 __all__ = ["AnswerCache", "CacheStatistics", "Kept", "Replay", "caching", "replayed"]
 
@@ -296,7 +298,8 @@ def caching(*, cache: AnswerCache, replay: Replay, tell: Tell) -> Layer:
     """
 
     def layer(call: Call) -> Call:
-        async def run(request: StreamingStructuredRequest[Any]) -> Steps:
+        @flowing
+        async def run(request: StreamingStructuredRequest[Any]) -> Parts:
             key = request.fingerprint()
             kept = await cache.get(key)
             steps = None if kept is None else replayed(request, kept, replay)
@@ -308,11 +311,11 @@ def caching(*, cache: AnswerCache, replay: Replay, tell: Tell) -> Layer:
             if kept is not None:
                 await cache.drop(key)
             async with aclosing(call(request)) as fresh:
-                async for step in fresh:
-                    if step.outcome is not None and _may_be_kept(step.outcome):
-                        # Before it is handed over: a caller may leave once he has it.
-                        await cache.put(key, Kept(step.outcome.raw_text, step.outcome.attempts[-1].model))
-                    yield step
+                last = yield Rest(fresh)
+                if _may_be_kept(last.outcome):
+                    # Before it is handed over: a caller may leave once he has it.
+                    await cache.put(key, Kept(last.outcome.raw_text, last.outcome.attempts[-1].model))
+                yield last
 
         return run
 

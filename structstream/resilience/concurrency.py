@@ -18,7 +18,7 @@ from structstream.errors import LimitReachedError, OverloadedError, RateLimitedE
 from structstream.facts import ConcurrencyChanged, Waited
 from structstream.response import OutcomeKind, kind_of
 
-from . import arrives, ended
+from . import Rest, arrives, ended, flowing
 
 if TYPE_CHECKING:
     from structstream.facts import Tell
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from structstream.request import StreamingStructuredRequest
     from structstream.response import Outcome
 
-    from . import Call, EndpointOf, Layer, Pause, Steps
+    from . import Call, EndpointOf, Layer, Parts, Pause
 
 __all__ = ["Adaptive", "Places", "Queues", "sharing"]
 
@@ -181,7 +181,8 @@ def sharing(
     """
 
     def layer(call: Call) -> Call:
-        async def run(request: StreamingStructuredRequest[Any]) -> Steps:
+        @flowing
+        async def run(request: StreamingStructuredRequest[Any]) -> Parts:
             provider = endpoint_of(request).provider
             places = queues.of(provider, policy)
             turn = places.enter()
@@ -191,12 +192,11 @@ def sharing(
             held = True
             try:
                 async with aclosing(call(request)) as steps:
-                    async for step in steps:
-                        if step.outcome is not None:
-                            held = False  # before the caller looks at it, for as long as he likes
-                            if (limit := places.leave(step.outcome, now())) is not None:
-                                tell(ConcurrencyChanged(provider, limit))
-                        yield step
+                    last = yield Rest(steps)
+                    held = False  # before the caller looks at it, for as long as he likes
+                    if (limit := places.leave(last.outcome, now())) is not None:
+                        tell(ConcurrencyChanged(provider, limit))
+                    yield last
             finally:
                 if held:
                     places.leave(None, now())

@@ -16,6 +16,7 @@ from structstream.errors import BadRequestError, StreamTimeoutError, UnexpectedR
 from structstream.facts import Replanned
 from structstream.response import Outcome, OutcomeKind, StreamingResponse
 
+from . import Rest, flowing
 from .tally import Tally
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from structstream.request import StreamingStructuredRequest
     from structstream.response import AttemptPlan
 
-    from . import Call, Continuing, Layer, Steps
+    from . import Call, Continuing, Layer, Parts
 
 __all__ = ["Alternative", "Alternatives", "Cached", "cannot_stream", "falling_back"]
 
@@ -149,17 +150,14 @@ def falling_back(
     """
 
     def layer(call: Call) -> Call:
-        async def run(request: StreamingStructuredRequest[Any]) -> Steps:
+        @flowing
+        async def run(request: StreamingStructuredRequest[Any]) -> Parts:
             alternatives = Alternatives(request, policy=policy, midstream=midstream, tally=tally, continuing=continuing)
             asked: StreamingStructuredRequest[Any] | None = request
             last: StreamingResponse[Any] | None = None
             while asked is not None:
                 async with aclosing(call(asked)) as steps:
-                    async for step in steps:
-                        if step.outcome is not None:
-                            last = step
-                        else:
-                            yield tally.show(step)
+                    last = yield Rest(steps, tally.show)
                 ended = _ended(last)
                 tally.note(asked, ended)
                 following = alternatives.after(ended)

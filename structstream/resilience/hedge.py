@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from structstream.errors import StructStreamError
 from structstream.facts import Hedged
 
-from . import arrives
+from . import Rest, arrives, flowing
 
 if TYPE_CHECKING:
     from structstream.facts import Tell
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from structstream.request import StreamingStructuredRequest
     from structstream.response import Outcome, StreamingResponse
 
-    from . import Call, Layer, Pause, Steps
+    from . import Call, Layer, Parts, Pause, Steps
     from .tally import Tally
 
 __all__ = ["Lost", "apart", "hedging"]
@@ -56,7 +56,8 @@ def hedging(*, policy: HedgePolicy, tally: Tally, tell: Tell, pause: Pause, lost
     """
 
     def layer(call: Call) -> Call:
-        async def run(request: StreamingStructuredRequest[Any]) -> Steps:
+        @flowing
+        async def run(request: StreamingStructuredRequest[Any]) -> Parts:
             race = _Race(call, request, tally, lost)
             try:
                 step = await race.first(pause, policy.after)
@@ -65,8 +66,7 @@ def hedging(*, policy: HedgePolicy, tally: Tally, tell: Tell, pause: Pause, lost
                     tell(Hedged(race.won))
                 yield step
                 if step.outcome is None and race.winner is not None:
-                    async for each in race.winner.steps:
-                        yield each
+                    yield (yield Rest(race.winner.steps))
             finally:
                 await race.close()
 

@@ -17,7 +17,7 @@ from structstream.errors import ConnectionFailedError, LimitReachedError, Struct
 from structstream.facts import LimitName, Waited
 from structstream.response import OutcomeKind, kind_of
 
-from . import ended
+from . import Rest, ended, flowing
 from .tally import estimated
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from structstream.facts import Tell
     from structstream.policies import LimitsPolicy
     from structstream.request import StreamingStructuredRequest
-    from structstream.response import Outcome
+    from structstream.response import Outcome, StreamingResponse
 
-    from . import Call, Endpoint, EndpointOf, Layer, Pause, Steps
+    from . import Call, Endpoint, EndpointOf, Layer, Parts, Pause
 
 __all__ = ["Meter", "Meters", "Reservation", "expected", "limiting"]
 
@@ -171,7 +171,8 @@ def limiting(
     """
 
     def layer(call: Call) -> Call:
-        async def run(request: StreamingStructuredRequest[Any]) -> Steps:
+        @flowing
+        async def run(request: StreamingStructuredRequest[Any]) -> Parts:
             endpoint = endpoint_of(request)
             meter, provider = meters.of(endpoint, policy), endpoint.provider
             place = meter.reserve(expected(request, policy), now=now())
@@ -184,6 +185,11 @@ def limiting(
                 yield ended(OutcomeKind.UNAVAILABLE, error)
                 return
             sent = False
+
+            def spoke(step: StreamingResponse[Any]) -> None:
+                nonlocal sent
+                sent = True
+
             try:
                 if place.wait:
                     try:
@@ -192,12 +198,11 @@ def limiting(
                         yield ended(kind_of(late), late)
                         return
                 async with aclosing(call(request)) as steps:
-                    async for step in steps:
-                        if step.outcome is None or _was_sent(step.outcome):
-                            sent = True
-                        if step.outcome is not None and sent and step.outcome.usage is not None:
-                            meter.correct(place, step.outcome.usage.total_tokens, now=now())
-                        yield step
+                    last = yield Rest(steps, spoke)
+                    sent = sent or _was_sent(last.outcome)
+                    if sent and last.outcome.usage is not None:
+                        meter.correct(place, last.outcome.usage.total_tokens, now=now())
+                    yield last
             finally:
                 if not sent:
                     meter.release(place, now=now())

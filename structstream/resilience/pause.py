@@ -15,7 +15,7 @@ from structstream.errors import LimitReachedError, ProviderError, StructStreamEr
 from structstream.facts import Waited
 from structstream.response import OutcomeKind, kind_of
 
-from . import ended
+from . import Rest, ended, flowing
 
 if TYPE_CHECKING:
     from structstream.facts import Tell
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from structstream.request import StreamingStructuredRequest
     from structstream.response import Outcome
 
-    from . import Call, Endpoint, EndpointOf, Layer, Pause, Steps
+    from . import Call, Endpoint, EndpointOf, Layer, Parts, Pause
 
 __all__ = ["Gate", "Gates", "asked", "pausing", "reset_in"]
 
@@ -138,7 +138,8 @@ def pausing(
     """
 
     def layer(call: Call) -> Call:
-        async def run(request: StreamingStructuredRequest[Any]) -> Steps:
+        @flowing
+        async def run(request: StreamingStructuredRequest[Any]) -> Parts:
             endpoint = endpoint_of(request)
             gate, provider, waited = gates.of(endpoint), endpoint.provider, 0.0
             while wait := gate.wait(now()):
@@ -156,10 +157,10 @@ def pausing(
             if waited:
                 tell(Waited("pause", provider, waited))
             async with aclosing(call(request)) as steps:
-                async for step in steps:
-                    if step.outcome is not None and (closed := asked(step.outcome, today())):
-                        gate.close_for(min(closed, policy.longest), now=now())
-                    yield step
+                last = yield Rest(steps)
+                if closed := asked(last.outcome, today()):
+                    gate.close_for(min(closed, policy.longest), now=now())
+                yield last
 
         return run
 

@@ -1,0 +1,203 @@
+"""Steps pass the policies that have nothing to say about them: what arrives, and who is closed, is the same."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+from hypothesis import given, strategies as st
+
+from structstream.errors import UnavailableError
+from structstream.request import StreamingStructuredRequest
+from structstream.resilience import Call, Flow, Inner, Layer, Parts, Rest, Steps, ended, flowing, stack
+from structstream.response import OutcomeKind, StreamingResponse
+
+REQUEST = StreamingStructuredRequest(response_model=int, model="openai/gpt-4o", prompt="Legs of a cat?")
+
+
+class Seen:
+    """A call of so many steps, and what happened around it."""
+
+    def __init__(self, steps: int, fails: Exception | None = None) -> None:
+        self.steps = [StreamingResponse[Any](attempt=number) for number in range(1, steps + 1)]
+        self.fails = fails
+        self.told: list[str] = []
+        self.resumed = 0
+
+    async def call(self, request: StreamingStructuredRequest[Any]) -> Steps:
+        try:
+            for step in self.steps:
+                yield step
+            if self.fails is not None:
+                raise self.fails
+            yield ended(OutcomeKind.UNAVAILABLE, UnavailableError("no"))
+        finally:
+            await asyncio.sleep(0)
+            self.told.append("call closed")
+
+    def by_rest(self, name: str) -> Layer:
+        """A policy that looks at the first and at the last step."""
+
+        def layer(call: Call) -> Call:
+            @flowing
+            async def run(request: StreamingStructuredRequest[Any]) -> Parts:
+                try:
+                    async with aclosing(call(request)) as steps:
+                        last = yield Rest(steps, lambda step: self.told.append(f"{name} {step.attempt}"))
+                        self.resumed += 1
+                        self.told.append(f"{name} last")
+                        yield last
+                except ZeroDivisionError:
+                    self.told.append(f"{name} raised")
+                    raise
+                finally:
+                    self.told.append(f"{name} closed")
+
+            return run
+
+        return layer
+
+    def by_step(self, name: str) -> Layer:
+        """The same, which hands on each step."""
+
+        def layer(call: Call) -> Call:
+            async def run(request: StreamingStructuredRequest[Any]) -> Steps:
+                first = True
+                try:
+                    async with aclosing(call(request)) as steps:
+                        async for step in steps:
+                            if step.outcome is not None:
+                                self.told.append(f"{name} last")
+                            elif first:
+                                self.told.append(f"{name} {step.attempt}")
+                            first = False
+                            yield step
+                except ZeroDivisionError:
+                    self.told.append(f"{name} raised")
+                    raise
+                finally:
+                    self.told.append(f"{name} closed")
+
+            return run
+
+        return layer
+
+
+async def drained(seen: Seen, rests: list[bool], leave_after: int) -> list[int | str]:
+    made = [seen.by_rest(str(at)) if rest else seen.by_step(str(at)) for at, rest in enumerate(rests)]
+    got: list[int | str] = []
+    try:
+        async with aclosing(stack(seen.call, *made)(REQUEST)) as steps:
+            async for step in steps:
+                got.append("last" if step.outcome is not None else step.attempt)
+                if len(got) == leave_after:
+                    break
+    except ZeroDivisionError:
+        got.append("raised")
+    return got
+
+
+@given(st.lists(st.booleans(), max_size=5), st.integers(0, 4), st.booleans(), st.integers(1, 7))
+def test_a_policy_that_yields_a_rest_is_one_that_hands_on_each_step(
+    rests: list[bool], count: int, fails: bool, leave_after: int
+) -> None:
+    found = []
+    for kinds in (rests, [False] * len(rests)):
+        seen = Seen(count, ZeroDivisionError() if fails else None)
+        found.append((asyncio.run(drained(seen, kinds, leave_after)), seen.told))
+    assert found[0] == found[1]
+
+
+@pytest.mark.anyio
+async def test_a_policy_is_resumed_once_however_many_steps_there_are() -> None:
+    for count in (1, 500):
+        seen = Seen(count)
+        steps = stack(seen.call, *map(seen.by_rest, "abc"))(REQUEST)
+        assert len([step async for step in steps]) == count + 1
+        assert seen.resumed == 3
+
+
+@pytest.mark.anyio
+async def test_a_policy_may_hand_on_one_call_after_another_and_what_it_makes_itself() -> None:
+    seen = Seen(2)
+
+    @flowing
+    async def twice(request: StreamingStructuredRequest[Any]) -> Parts:
+        for _ in range(2):
+            async with aclosing(Inner(seen.by_rest("in")(seen.call)(request))) as steps:
+                last = yield Rest(steps)
+            yield StreamingResponse[Any](attempt=9)
+        yield last
+
+    assert [step.attempt for step in [step async for step in twice(REQUEST)]] == [1, 2, 9, 1, 2, 9, 1]
+    assert seen.told.count("call closed") == seen.told.count("in closed") == 2
+
+
+@pytest.mark.anyio
+async def test_steps_that_somebody_has_begun_to_read_go_on_from_there() -> None:
+    seen = Seen(3)
+    begun: Steps = Inner(stack(seen.call, seen.by_rest("in"))(REQUEST))
+    assert (await anext(begun)).attempt == 1
+
+    @flowing
+    async def going_on(request: StreamingStructuredRequest[Any]) -> Parts:
+        async with aclosing(begun) as steps:
+            yield (yield Rest(steps))
+
+    assert [step.attempt async for step in going_on(REQUEST)] == [2, 3, 1]
+
+
+@pytest.mark.anyio
+async def test_a_call_that_ends_without_its_last_step_is_a_fault_of_ours() -> None:
+    async def silent(request: StreamingStructuredRequest[Any]) -> Steps:
+        for step in ():
+            yield step
+
+    seen = Seen(0)
+    with pytest.raises(AssertionError, match="last step"):
+        [step async for step in seen.by_rest("in")(silent)(REQUEST)]
+    assert seen.told == ["in closed"]
+
+
+@pytest.mark.anyio
+async def test_a_cancellation_passes_every_policy_from_the_inside() -> None:
+    seen = Seen(1)
+
+    async def waiting(request: StreamingStructuredRequest[Any]) -> Steps:
+        async for step in seen.call(request):
+            yield step
+            await asyncio.Event().wait()
+
+    async def drain() -> None:
+        async for _ in stack(waiting, *map(seen.by_rest, "ab"))(REQUEST):
+            pass
+
+    task = asyncio.create_task(drain())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [told for told in seen.told if told.endswith("closed")][-2:] == ["b closed", "a closed"]
+
+
+@pytest.mark.anyio
+async def test_the_steps_within_a_policy_are_a_generator_as_any_other() -> None:
+    seen = Seen(2)
+    steps = stack(seen.call, seen.by_rest("in"))(REQUEST)
+    assert isinstance(steps, Flow)
+    assert (await steps.asend(None)).attempt == 1
+    with pytest.raises(KeyError):
+        await steps.athrow(KeyError("mine"))
+    assert "in closed" in seen.told
+    assert [step async for step in steps] == []
+    await steps.aclose()
+
+
+@pytest.mark.anyio
+async def test_what_was_never_begun_is_closed_without_a_word() -> None:
+    seen = Seen(2)
+    await Inner(stack(seen.call, seen.by_rest("in"))(REQUEST)).aclose()
+    assert seen.told == []

@@ -372,6 +372,28 @@ async def test_a_stall_before_the_first_byte_is_left_at_once_and_asked_again(dia
             assert (await assert_closed(provider, ended_at)).ending == "disconnected"
 
 
+@pytest.mark.parametrize("fault", [empty_stream(), cut_at_byte(0), cut_at_byte(10), drop_at_byte(10)], ids=str)
+@every_dialect
+async def test_with_retries_off_a_stream_that_breaks_before_a_word_is_one_request(dialect: str, fault: Fault) -> None:
+    async with running(RESUMING, faults=[fault]) as (service, provider, _):
+        outcome = await Reading(service, request_in(dialect, max_retries=0)).end()
+        assert (outcome.kind.value, len(provider.requests)) == ("incomplete", 1)
+
+
+UNSTREAMED = (html_200(), plain_json_200('{"choices": []}'), status(400, body={"error": {"message": "No streaming."}}))
+
+
+@pytest.mark.parametrize("fault", UNSTREAMED, ids=lambda fault: str(fault)[:40])
+@every_dialect
+async def test_where_streaming_is_not_to_be_had_the_answer_is_asked_for_in_one_piece(
+    dialect: str, fault: Fault
+) -> None:
+    async with running(RESUMING, faults=[fault]) as (service, provider, _):
+        outcome = await Reading(service, request_in(dialect, max_retries=0)).end()
+        assert (outcome.kind.value, outcome.result, len(provider.requests)) == ("complete", NOTE, 2)
+        assert [attempt.streams for attempt in outcome.attempts] == [True, False]
+
+
 class Ends:
     """Hears of attempts that have ended, and of the circuit."""
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from structstream.errors import BadRequestError, StreamTimeoutError, UnexpectedResponseError
 from structstream.facts import Replanned
-from structstream.response import Outcome, OutcomeKind, StreamingResponse
+from structstream.response import Outcome, StreamingResponse
 
 from .tally import Tally
 

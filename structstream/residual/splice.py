@@ -74,11 +74,6 @@ class Splice:
         """Whether anything of the answer was read."""
         return self._answer.begun
 
-    def take_repair(self) -> JSONRepair | None:
-        """Give the repair of lenient reading away: from now on the answer comes repaired."""
-        repair, self._repair = self._repair, None
-        return repair
-
     def feed(self, text: str) -> str:
         """Take more of the answer; return the text that it adds to the document.
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .jsonsink import JSONLimits
     from .partial import Estimate, Step
     from .partial.parser import Transducer
+    from .residual.rest import Locate
     from .response import TokenLogprob, Usage
     from .verdicts import TextKind
 
@@ -184,6 +185,11 @@ class AnswerReader(Generic[T]):
     def take_repair(self) -> Transducer | None:
         """Give away what makes the document of what the model writes: from now on its text is what comes."""
         return self._parser.take_repair()
+
+    def locate_by(self, locate: Locate) -> None:
+        """Let `locate` find where an open text goes on of which guardrails may have changed what was kept."""
+        if self._splice is not None:
+            self._splice.locate = locate
 
     def revise(self, change: Callable[[str], str]) -> None:
         """Make the end from what `change` makes of the JSON text, instead of the text that was added."""

@@ -138,6 +138,7 @@ class StreamDecoder(Generic[T]):
                 prefix="" if continuation is None else continuation.prefix,
                 tell=tell,
             )
+            self._answer.locate_by(self._gate.locate)
             self._take = self._gate.feed
         self._drained = False
         self._tool = tool

@@ -14,7 +14,8 @@ from pydantic import BaseModel
 from structstream.continuation import Continuation, OpenLevel
 from structstream.decoder import StreamDecoder
 from structstream.errors import IncompleteError
-from structstream.guardrails import CallableGuardrail, Guardrail, MaxLength, PersonalData, Secrets
+from structstream.facts import Fact, StreamInfo
+from structstream.guardrails import CallableGuardrail, Guardrail, MaxLength, PersonalData, PromptLength, Secrets
 from structstream.policies import HedgePolicy, Midstream, Policies, RetryPolicy
 from structstream.progress import ProgressEvent
 from structstream.providers import route
@@ -23,7 +24,7 @@ from structstream.residual import rest_of, written
 from structstream.response import Outcome, StreamingResponse
 from structstream.resume import continued_request
 from structstream.service import StructuredLLMService
-from structstream.testing import FakeClock, Script, SimulatedProvider, cut_at_byte, drop_at_byte
+from structstream.testing import FakeClock, Script, SimulatedProvider, cut_at_byte, drop_at_byte, length
 from tests.edge import KEY
 from tests.guarding import gated
 from tests.taping import AUTH, rows
@@ -53,7 +54,7 @@ def report_of(planted: Sequence[str]) -> str:
     """A report with canaries in texts of which some are behind words that make them secrets, and behind escapes."""
     lines = [
         {"note": f"Is it {canary}, or not? My password: hunter{at}x9!", "size": at}
-        for at, canary in enumerate(planted[:4])
+        for at, canary in enumerate(planted[:2])
     ]
     more = {"first": f"{planted[0]} and {planted[4]}", "last": planted[5]}
     return json.dumps({"title": f"On {planted[1]}", "lines": lines, "more": more}).replace("@", "\\u0040", 1)
@@ -192,6 +193,13 @@ def test_sentences_and_fields_are_judged_whole_though_a_lost_stream_has_split_th
 # Over HTTP, in each dialect.
 
 
+def hearing(heard: list[object]) -> Callable[[StreamInfo, Fact], None]:
+    def hear(info: StreamInfo, fact: Fact) -> None:
+        heard.append(fact)
+
+    return hear
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize("midstream", ["resume", "restart", "hold", "fail"])
 @pytest.mark.parametrize("dialect", AUTH)
@@ -201,7 +209,7 @@ async def test_no_canary_is_seen_from_end_to_end_whatever_follows_a_break(dialec
     policies = Policies(retry=RetryPolicy(first_wait=0.0), breaker=None, hedge=HedgePolicy(after=1))
     kinds = set()
     async with SimulatedProvider(document=document, script=Script(delta_size=3), clock=FakeClock()) as provider:
-        for number, at in enumerate(range(150, 12_000, 523)):
+        for number, at in enumerate(range(150, 12_000, 1571)):
             mode = ("auto", "tool", "prompted")[number % 3]
             fault = (cut_at_byte, drop_at_byte)[number % 2](at)
             first = len(provider.requests)
@@ -213,7 +221,7 @@ async def test_no_canary_is_seen_from_end_to_end_whatever_follows_a_break(dialec
                 api_keys=dict.fromkeys(AUTH, KEY),
                 policies=policies,
                 clock=FakeClock(),
-                observers=[lambda info, fact, heard=heard: heard.append(fact)],
+                observers=[hearing(heard)],
             ) as service:
                 events: list[ProgressEvent] = []
                 request = StreamingStructuredRequest(
@@ -233,3 +241,47 @@ async def test_no_canary_is_seen_from_end_to_end_whatever_follows_a_break(dialec
             assert steps[-1].outcome is not None
             kinds.add(steps[-1].outcome.kind.value)
     assert "complete" in kinds
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("dialect", AUTH)
+async def test_a_model_that_begins_again_because_its_text_was_changed_is_followed_from_where_it_stood(
+    dialect: str,
+) -> None:
+    """The simulated one has the uncut document in mind, which begins otherwise than what the guardrails have kept."""
+    note = "Write to qada@example.org, or to nobody at all if the weather is as good as that."
+    document = json.dumps({"title": "T", "lines": [{"note": note, "size": 1}], "more": {}})
+    clock = FakeClock()
+    async with (
+        SimulatedProvider(document=document, script=Script(delta_size=3), clock=clock, faults=[length(62)]) as provider,
+        StructuredLLMService(
+            providers=rows(provider.base_url), api_keys=dict.fromkeys(AUTH, KEY), clock=clock
+        ) as service,
+    ):
+        request = StreamingStructuredRequest(
+            response_model=Report, model=f"{dialect}/m", prompt="Who?", guardrails=both(), mode="prompted"
+        )
+        steps = [step async for step in service.route_structured_streaming(request)]
+    last = steps[-1].outcome
+    assert last is not None
+    assert [attempt.kind.value for attempt in last.attempts] == ["truncated", "complete"]
+    assert last.result == Report(
+        title="T", lines=[Line(note=note.replace("qada@example.org", "[email]"), size=1)], more={}
+    )
+
+
+@pytest.mark.anyio
+async def test_a_prompt_that_was_let_through_is_not_stopped_for_what_the_answer_has_added_to_it() -> None:
+    document = json.dumps({"title": "a long one " * 9, "lines": [], "more": {}})
+    clock = FakeClock()
+    async with (
+        SimulatedProvider(document=document, script=Script(delta_size=3), clock=clock, faults=[length(20)]) as provider,
+        StructuredLLMService(
+            providers=rows(provider.base_url), api_keys=dict.fromkeys(AUTH, KEY), clock=clock
+        ) as service,
+    ):
+        request = StreamingStructuredRequest(
+            response_model=Report, model="openai_chat/m", prompt="Who?", guardrails=[PromptLength(most=30)]
+        )
+        assert await service.route_structured(request) == Report.model_validate_json(document)
+    assert len(provider.requests) == 2

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from structstream.errors import BlockedError, InvalidOutputError, JSONLimitError, JSONSyntaxError, StructStreamError
 from structstream.jsongrammar import SHORT
 from structstream.partial.wrapped import unwrapped_path
+from structstream.text import render_path
 from structstream.verdicts import Guardrail, Span, Verdict
 
 from .rails import Rail
@@ -20,6 +21,7 @@ from .segments import Ask, Segments
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from structstream.continuation import OpenLevel
     from structstream.facts import Tell
     from structstream.partial.parser import Transducer
     from structstream.verdicts import GuardedText, TextKind
@@ -163,6 +165,26 @@ class Gate:
             self._work(self._segments)
         if lacks is not None:
             raise self._safe(lacks)
+
+    def locate(self, level: OpenLevel, text: str) -> int | None:
+        """Return how much of `text`, as the model wrote it, is what was let through of it; None where it is not.
+
+        Where several places may be meant, it is the last: then nothing of a long secret is behind it.
+        """
+        kept, path = level.so_far, render_path(level.path)
+        if self._wrap_key is not None:
+            path = unwrapped_path(path, self._wrap_key) or ""
+        screen = Screen(self._screened.rails, lambda: path)
+        screen.begin("value")
+        shown, found = "", 0 if not kept else None
+        with suppress(BlockedError):
+            for char in text:
+                shown += screen.feed(char)
+                if len(shown) > len(kept):
+                    break
+                if shown == kept:
+                    found = screen.released
+        return found
 
     # --- verdicts that are awaited ---
 

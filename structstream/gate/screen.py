@@ -101,6 +101,11 @@ class Screen:
             return text
         return self._judged(text, "delta")
 
+    @property
+    def released(self) -> int:
+        """How many characters of the text, as it was written, have come out or were taken out."""
+        return self._offset
+
     def end(self) -> str:
         """End the text; return the rest of it.
 

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from .events import Finished, Started, ToolDelta
     from .jsonsink import JSONLimits
     from .partial import Estimate, Step
-    from .repair import JSONRepair
+    from .partial.parser import Transducer
+    from .residual.rest import Locate
     from .response import TokenLogprob, Usage
     from .verdicts import TextKind
 
@@ -181,9 +182,14 @@ class AnswerReader(Generic[T]):
         parts = self._call = self.said.calls[call][2]
         parts.clear()
 
-    def take_repair(self) -> JSONRepair | None:
-        """Give the repair of lenient reading away: from now on the text comes repaired."""
-        return self._parser.take_repair() if self._splice is None else self._splice.take_repair()
+    def take_repair(self) -> Transducer | None:
+        """Give away what makes the document of what the model writes: from now on its text is what comes."""
+        return self._parser.take_repair()
+
+    def locate_by(self, locate: Locate) -> None:
+        """Let `locate` find where an open text goes on of which guardrails may have changed what was kept."""
+        if self._splice is not None:
+            self._splice.locate = locate
 
     def revise(self, change: Callable[[str], str]) -> None:
         """Make the end from what `change` makes of the JSON text, instead of the text that was added."""

@@ -6,6 +6,7 @@ Pure: no clock, no network, no event loop. Usable on bytes that were fetched wit
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .answer import AnswerReader
@@ -133,9 +134,11 @@ class StreamDecoder(Generic[T]):
                 guardrails,
                 self._answer.add,
                 repair=self._answer.take_repair(),
-                wrap_key=wrap_key if continuation is None else None,
+                wrap_key=wrap_key,
+                prefix="" if continuation is None else continuation.prefix,
                 tell=tell,
             )
+            self._answer.locate_by(self._gate.locate)
             self._take = self._gate.feed
         self._drained = False
         self._tool = tool
@@ -230,12 +233,12 @@ class StreamDecoder(Generic[T]):
         if self._gate is not None:
             if self._tool and self._call is not None:
                 self._answer.own_the_call(self._call)
-            try:
-                self._gate.finish()
-                guard_said(self._gate, self._answer.said)
-            except StructStreamError as failure:
-                if isinstance(failure, BlockedError) or self._answer.failure is None:
-                    self._fail(failure)
+            for judge in (self._gate.finish, partial(guard_said, self._gate, self._answer.said)):
+                try:
+                    judge()
+                except StructStreamError as failure:
+                    if isinstance(failure, BlockedError) or self._answer.failure is None:
+                        self._fail(failure)
 
     def _read_end(self) -> None:
         cut = self._sse.mid_line

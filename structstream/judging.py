@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -41,13 +42,14 @@ class Judging:
         self._watchdog = watchdog
 
     async def prompt(self, request: StreamingStructuredRequest[Any]) -> None:  # Any: of any response model
-        """Ask about the conversation, before anything is sent.
+        """Ask about the conversation, before anything is sent: that of the caller, not what an answer has added to it.
 
         Raises:
             BlockedError: a guardrail says anything but allow, or failed.
             Interrupted: the caller left.
         """
-        text = text_of(request.conversation) if self._rails else ""
+        asked = request if request.continuation is None else replace(request, continuation=None)
+        text = text_of(asked.conversation) if self._rails else ""
         for rail in self._rails:
             judgement = rail.check_prompt(text)
             if awaits(judgement):

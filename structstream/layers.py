@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from .resilience import stack
+from .resilience import asks, stack
 from .resilience.attempts import attempting
 from .resilience.bounds import Spent, bounding
-from .resilience.breaker import Breakers, breaking
+from .resilience.breaker import Breakers, breaking, refusing
 from .resilience.cache import AnswerCache, caching, replayed
 from .resilience.concurrency import Queues, sharing
 from .resilience.fallback import falling_back
@@ -113,7 +113,8 @@ def assembled(
     """Return `call` within all policies that are switched on, the first of them outermost.
 
     A hit of the cache passes nothing else. Each model has its own attempts, each attempt passes breaker, pause, limits
-    and queue anew, and waits for none of them while the circuit is open. The bounds see each call, shown or not.
+    and queue anew, and waits for none of them while the circuit is open. The bounds see each call, shown or not. An
+    attempt that sends nothing passes none of them.
 
     Args:
         call: makes one call.
@@ -126,17 +127,21 @@ def assembled(
         ConfigurationError: the cache's file cannot be used.
     """
     made = _Made(request, policies, shared, replace(around, endpoint_of=_remembered(around.endpoint_of)))
-    return stack(
+    sent = stack(
         call,
-        made.cache(),
-        made.fallback(),
-        made.attempts(),
         made.hedge(),
         made.bounds(),
-        made.breaker(),
+        made.circuit(),
         made.pause(),
         made.limits(),
         made.concurrency(),
+        made.breaker(),
+    )
+    return stack(
+        lambda asked: sent(asked) if asks(asked) else call(asked),
+        made.cache(),
+        made.fallback(),
+        made.attempts(),
     )
 
 
@@ -201,6 +206,13 @@ class _Made:
             return None
         spent = Spent(bounds, began=around.now())
         return bounding(bounds=bounds, spent=spent, now=around.now, lost=around.lost, cost_of=around.cost_of)
+
+    def circuit(self) -> Layer | None:
+        """Before all that waits; the permit itself is taken behind it."""
+        policy, around = self._policies.breaker, self._around
+        if policy is None:
+            return None
+        return refusing(policy=policy, breakers=self._shared.breakers, endpoint_of=around.endpoint_of, now=around.now)
 
     def breaker(self) -> Layer | None:
         policy, around = self._policies.breaker, self._around

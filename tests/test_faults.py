@@ -12,6 +12,7 @@ way of leaving in `test_cancellation`; callbacks that raise in `test_stream`; an
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -24,7 +25,7 @@ from pydantic import BaseModel
 from structstream import errors
 from structstream.facts import AttemptEnded, BreakerChanged, Fact, StreamInfo
 from structstream.jsonsink import JSONLimits
-from structstream.policies import Policies, RetryPolicy
+from structstream.policies import BreakerPolicy, LimitsPolicy, Policies, RetryPolicy
 from structstream.request import StreamingStructuredRequest
 from structstream.resilience.retry import RetryBudget
 from structstream.response import Outcome, OutcomeKind
@@ -370,6 +371,58 @@ async def test_a_stall_before_the_first_byte_is_left_at_once_and_asked_again(dia
             outcome, ended_at = await reading.end(), time.monotonic()
             assert (outcome.kind.value, len(provider.requests)) == (kind, requests)
             assert (await assert_closed(provider, ended_at)).ending == "disconnected"
+
+
+@pytest.mark.parametrize("fault", [empty_stream(), cut_at_byte(0), cut_at_byte(10), drop_at_byte(10)], ids=str)
+@every_dialect
+async def test_with_retries_off_a_stream_that_breaks_before_a_word_is_one_request(dialect: str, fault: Fault) -> None:
+    async with running(RESUMING, faults=[fault]) as (service, provider, _):
+        outcome = await Reading(service, request_in(dialect, max_retries=0)).end()
+        assert (outcome.kind.value, len(provider.requests)) == ("incomplete", 1)
+
+
+@every_dialect
+async def test_what_lacks_no_more_than_its_finish_is_completed_whatever_the_provider_has_come_to(dialect: str) -> None:
+    """Nothing is sent, so neither circuit nor pause nor limits nor a wait are in its way."""
+    policies = Policies(
+        breaker=BreakerPolicy(minimum_calls=1),
+        limits=LimitsPolicy(requests_per_minute=1, max_wait=1),
+        retry=RetryPolicy(first_wait=30, tokens=1),
+    )
+    async with running(policies, faults=[no_finish()]) as (service, provider, _):
+        outcome = await Reading(service, request_in(dialect)).end()
+        assert (outcome.kind.value, outcome.result, len(provider.requests)) == ("complete", NOTE, 1)
+
+
+@every_dialect
+async def test_it_is_completed_after_the_last_retry_as_well(dialect: str) -> None:
+    at = await offset_of(dialect, PLACES[0])
+    async with running(RESUMING, faults=[cut_at_byte(at), no_finish()]) as (service, provider, _):
+        outcome = await Reading(service, request_in(dialect, max_retries=1)).end()
+        assert (outcome.kind.value, outcome.result, len(provider.requests)) == ("complete", NOTE, 2)
+
+
+@every_dialect
+async def test_what_proves_wrong_once_it_is_completed_is_asked_for_again_with_what_was_wrong(dialect: str) -> None:
+    document = DOCUMENT.replace("22.25", '"much"')
+    async with running(RESUMING, faults=[no_finish()], document=document) as (service, provider, _):
+        outcome = await Reading(service, request_in(dialect, fail_fast=False, max_retries=1)).end()
+        assert (outcome.kind.value, len(provider.requests)) == ("invalid", 2)
+        assert "the value there cannot be accepted" in json.dumps(provider.requests[1].body)
+
+
+UNSTREAMED = (html_200(), plain_json_200('{"choices": []}'), status(400, body={"error": {"message": "No streaming."}}))
+
+
+@pytest.mark.parametrize("fault", UNSTREAMED, ids=lambda fault: str(fault)[:40])
+@every_dialect
+async def test_where_streaming_is_not_to_be_had_the_answer_is_asked_for_in_one_piece(
+    dialect: str, fault: Fault
+) -> None:
+    async with running(RESUMING, faults=[fault]) as (service, provider, _):
+        outcome = await Reading(service, request_in(dialect, max_retries=0)).end()
+        assert (outcome.kind.value, outcome.result, len(provider.requests)) == ("complete", NOTE, 2)
+        assert [attempt.streams for attempt in outcome.attempts] == [True, False]
 
 
 class Ends:

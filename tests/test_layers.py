@@ -11,12 +11,19 @@ from typing import Any
 
 import pytest
 
-from structstream.errors import CircuitOpenError, ConfigurationError, ConnectionFailedError, RateLimitedError
+from structstream.errors import (
+    CircuitOpenError,
+    ConfigurationError,
+    ConnectionFailedError,
+    RateLimitedError,
+    ServerError,
+)
 from structstream.facts import BreakerChanged, CacheLooked, Replanned
 from structstream.layers import Shared, Surroundings, assembled
 from structstream.policies import (
     BreakerPolicy,
     CachePolicy,
+    ConcurrencyPolicy,
     HedgePolicy,
     LimitsPolicy,
     OutputBounds,
@@ -139,6 +146,87 @@ async def test_an_open_circuit_is_passed_over_for_the_next_model_and_costs_nothi
     for _ in range(9):
         assert outcome_of(await service.ask(request)).kind is OutcomeKind.COMPLETE
     assert [sent.model for sent in service.provider.requests].count("fake/large") == 3
+
+
+async def waiting_for(service: Service, place: str) -> tuple[asyncio.Task[list[StreamingResponse[Any]]], ...]:
+    """Open the circuit, let it become half open, and have a call wait for one of the places."""
+    shared, clock, tasks = service.shared, service.clock, []
+    service.provider.answers = [DOWN, Answer(["[1]"], before=500.0)]
+    await service.ask()
+    await clock.advance(6)
+    if place == "pause":
+        shared.gates.of(endpoint_of(REQUEST)).close_for(30, now=clock.now())
+    elif place == "limits":
+        shared.meters.of(endpoint_of(REQUEST), LimitsPolicy(requests_per_minute=1)).reserve(1, now=clock.now())
+    else:  # another model of the provider holds its only place
+        tasks.append(asyncio.create_task(service.ask(replace(REQUEST, model="fake/small"))))
+        await settled()
+    tasks.append(asyncio.create_task(service.ask()))
+    await settled()
+    return tuple(tasks)
+
+
+PROBED = BreakerPolicy(minimum_calls=1, probes=1, jitter=0)
+PLACES = {
+    "pause": Policies(retry=None, breaker=PROBED),
+    "limits": Policies(retry=None, breaker=PROBED, limits=LimitsPolicy(requests_per_minute=1)),
+    "concurrency": Policies(retry=None, breaker=PROBED, concurrency=ConcurrencyPolicy(most=1)),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_a_call_that_waits_holds_no_place_of_a_half_open_circuit(place: str) -> None:
+    service = Service(FakeProvider(DOWN), PLACES[place])
+    tasks = await waiting_for(service, place)
+    try:
+        assert not tasks[-1].done()
+        breaker = service.shared.breakers.of(endpoint_of(REQUEST), PROBED)
+        assert breaker.admit(service.clock.now()) is not None
+        assert breaker.state == "half_open"
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+async def test_a_circuit_that_opens_while_a_call_waits_for_its_place_keeps_it_from_being_sent() -> None:
+    policies = Policies(retry=None, breaker=PROBED, concurrency=ConcurrencyPolicy(most=1))
+    service = Service(FakeProvider(replace(DOWN, before=5.0)), policies)
+    tasks = [asyncio.create_task(service.ask()) for _ in range(9)]
+    await settled()
+    await service.clock.advance(5)
+    outcomes = [outcome_of(steps) for steps in await asyncio.gather(*tasks)]
+    assert len(service.provider.requests) == 1
+    assert [type(outcome.error) for outcome in outcomes] == [ConnectionFailedError] + [CircuitOpenError] * 8
+    places = service.shared.queues.of("fake", ConcurrencyPolicy(most=1))
+    assert (places.busy, places.waiting) == (0, 0)
+
+
+async def test_while_the_circuit_is_open_nobody_waits_for_a_limit() -> None:
+    policies = Policies(retry=None, breaker=PROBED, limits=LimitsPolicy(requests_per_minute=1))
+    service = Service(FakeProvider(DOWN), policies)
+    await service.ask()
+    service.shared.gates.of(endpoint_of(REQUEST)).close_for(4, now=service.clock.now())
+    assert isinstance(outcome_of(await service.ask()).error, CircuitOpenError)
+    assert len(service.provider.requests) == 1
+
+
+@pytest.mark.parametrize("place", [*PLACES, "backoff"])
+async def test_a_call_that_sleeps_holds_neither_a_place_nor_a_connection(place: str) -> None:
+    """A retry that waits, for whatever, lets others through."""
+    retry = RetryPolicy(first_wait=0.0)
+    policies = replace(PLACES.get(place, Policies(concurrency=ConcurrencyPolicy(most=1))), retry=retry, breaker=None)
+    wait = 20.0 if place in {"pause", "backoff"} else None
+    failed = Answer(error=ServerError("no", provider="fake", status=500, retry_after=wait))
+    service = Service(
+        FakeProvider(failed, Answer(["[1]"])), replace(policies, pause=None if wait is None else policies.pause)
+    )
+    task = asyncio.create_task(service.ask())
+    await settled()
+    places = service.shared.queues.of("fake", policies.concurrency or ConcurrencyPolicy())
+    assert (service.provider.open, places.busy, task.done()) == (0, 0, place == "concurrency")
+    await service.clock.advance(120)
+    assert outcome_of(await asyncio.wait_for(task, 5)).kind is OutcomeKind.COMPLETE
 
 
 async def test_a_request_brings_policies_of_its_own() -> None:

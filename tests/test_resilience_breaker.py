@@ -232,8 +232,9 @@ class Machine(RuleBasedStateMachine):
                 (permit, -1 if epoch == self.epoch and self.now >= began + 8 else epoch, began)
                 for permit, epoch, began in self.out
             ]
+        refuses = self.breaker.refuses(self.now)
         permit = self.breaker.admit(self.now)
-        assert (permit is not None) is allowed
+        assert (permit is not None) is allowed is not refuses
         if permit is not None:
             self.out.append((permit, self.epoch, self.now))
 

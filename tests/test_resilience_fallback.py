@@ -200,13 +200,21 @@ async def test_one_whole_answer_is_asked_for_once_a_model() -> None:
     [
         (BadRequestError("Your organization must be verified to stream this model", provider="x"), "", True),
         (BadRequestError("no such parameter", provider="x"), "", False),
-        (IncompleteError("ended"), "", True),
+        (UnexpectedResponseError("expected an event stream, found JSON", provider="x", status=200), "", True),
+        (IncompleteError("ended"), "", False),
         (IncompleteError("ended"), "[1", False),
         (ConnectionFailedError("refused", provider="x"), "", False),
     ],
 )
 def test_a_stream_that_is_none_is_known_by_its_error(error: StructStreamError, text: str, cannot: bool) -> None:
     assert cannot_stream(Outcome(kind_of(error), error=error, raw_text=text)) is cannot
+
+
+async def test_a_stream_that_broke_before_a_word_is_no_stream_that_cannot_be_had() -> None:
+    """Who turned retries off meant one request."""
+    provider = FakeProvider(broken(), Answer(["[1]"]))
+    outcome = outcome_of(await drained(Around(provider).call, replace(REQUEST, max_retries=0)))
+    assert (outcome.kind, len(provider.requests)) == (OutcomeKind.INCOMPLETE, 1)
 
 
 def test_a_redirect_leads_away_for_whole_answers_too() -> None:

@@ -125,13 +125,12 @@ async def test_a_policy_may_hand_on_one_call_after_another_and_what_it_makes_its
 
     @flowing
     async def twice(request: StreamingStructuredRequest[Any]) -> Parts:
-        for _ in range(2):
+        for begun in (1, 2):
             async with aclosing(Inner(seen.by_rest("in")(seen.call)(request))) as steps:
                 last = yield Rest(steps)
-            yield StreamingResponse[Any](attempt=9)
-        yield last
+            yield StreamingResponse[Any](attempt=9) if begun == 1 else last
 
-    assert [step.attempt for step in [step async for step in twice(REQUEST)]] == [1, 2, 9, 1, 2, 9, 1]
+    assert [step.attempt for step in [step async for step in twice(REQUEST)]] == [1, 2, 9, 1, 2, 1]
     assert seen.told.count("call closed") == seen.told.count("in closed") == 2
 
 
@@ -152,8 +151,8 @@ async def test_steps_that_somebody_has_begun_to_read_go_on_from_there() -> None:
 @pytest.mark.anyio
 async def test_a_call_that_ends_without_its_last_step_is_a_fault_of_ours() -> None:
     async def silent(request: StreamingStructuredRequest[Any]) -> Steps:
-        for step in ():
-            yield step
+        return
+        yield  # makes it a generator
 
     seen = Seen(0)
     with pytest.raises(AssertionError, match="last step"):

@@ -7,9 +7,10 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from structstream.errors import BlockedError, JSONLimitError, JSONSyntaxError, StructStreamError
+from structstream.errors import BlockedError, InvalidOutputError, JSONLimitError, JSONSyntaxError, StructStreamError
 from structstream.jsongrammar import SHORT
 from structstream.partial.wrapped import unwrapped_path
+from structstream.text import render_path
 from structstream.verdicts import Guardrail, Span, Verdict
 
 from .rails import Rail
@@ -20,8 +21,9 @@ from .segments import Ask, Segments
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from structstream.continuation import OpenLevel
     from structstream.facts import Tell
-    from structstream.repair import JSONRepair
+    from structstream.partial.parser import Transducer
     from structstream.verdicts import GuardedText, TextKind
 
 __all__ = ["Gate"]
@@ -36,7 +38,8 @@ class Gate:
     Args:
         guardrails: in order; those that look at every delta come first, whatever their place.
         take: gets the JSON text that may be shown.
-        repair: makes JSON of what a model wrote; None where only JSON is taken.
+        repair: makes the document of what a model wrote; None where that is the document itself.
+        prefix: text of the document that stands before what comes, and was judged: it is not let out again.
         wrap_key: the key of an object around the answer, which paths do not tell; None for no such object.
         tell: hears each verdict; None for nobody.
 
@@ -56,12 +59,14 @@ class Gate:
         guardrails: Sequence[Guardrail],
         take: Callable[[str], object],
         *,
-        repair: JSONRepair | None = None,
+        repair: Transducer | None = None,
+        prefix: str = "",
         wrap_key: str | None = None,
         tell: Tell | None = None,
     ) -> None:
         self._take = take
         self._repair = repair
+        self._prefix = prefix
         self._wrap_key = wrap_key
         rails = [Rail(guardrail, tell) for guardrail in guardrails]
         at_once = [rail for rail in rails if rail.guardrail.unit == "delta" and rail.guardrail.mode == "hold"]
@@ -98,6 +103,8 @@ class Gate:
                 self._take(text if plain else encode(text)[1:-1])
             return
         try:
+            if self._prefix:
+                self._go_on()
             if self._repair is not None:
                 text = self._repaired(self._repair, text)
             screened.feed(text)
@@ -110,10 +117,18 @@ class Gate:
         if self._fault is not None:
             raise self._safe(self._fault)
 
-    def _repaired(self, repair: JSONRepair, text: str) -> str:
+    def _go_on(self) -> None:
+        prefix, self._prefix = self._prefix, ""
+        open_text = self._screened.go_on_from(prefix)
+        if open_text is not None:
+            self._screened.screen.go_on(open_text)
+        if self._segments is not None:
+            self._segments.go_on(prefix)
+
+    def _repaired(self, repair: Transducer, text: str) -> str:
         try:
             return repair.feed(text)
-        except (JSONSyntaxError, JSONLimitError) as error:
+        except (JSONSyntaxError, JSONLimitError, InvalidOutputError) as error:
             self._fault = self._fault or error
             return repair.salvaged
 
@@ -128,10 +143,18 @@ class Gate:
 
         Raises:
             BlockedError: as `feed`.
+            InvalidOutputError: the text is no rest of the document.
         """
+        if self._prefix:
+            self._go_on()
+        lacks: InvalidOutputError | None = None
         if self._repair is not None and self._fault is None:
-            with suppress(JSONSyntaxError, JSONLimitError):
+            try:
                 self._screened.feed(self._repair.finish())
+            except InvalidOutputError as error:
+                lacks = error
+            except (JSONSyntaxError, JSONLimitError):
+                pass  # the text is open, or there is none: whoever reads it finds that
         self._screened.finish()
         text = self._screened.take()
         if self._segments is None:
@@ -140,6 +163,28 @@ class Gate:
             self._segments.feed(text)
             self._segments.finish()
             self._work(self._segments)
+        if lacks is not None:
+            raise self._safe(lacks)
+
+    def locate(self, level: OpenLevel, text: str) -> int | None:
+        """Return how much of `text`, as the model wrote it, is what was let through of it; None where it is not.
+
+        Where several places may be meant, it is the last: then nothing of a long secret is behind it.
+        """
+        kept, path = level.so_far, render_path(level.path)
+        if self._wrap_key is not None:
+            path = unwrapped_path(path, self._wrap_key) or ""
+        screen = Screen(self._screened.rails, lambda: path)
+        screen.begin("value")
+        shown, found = "", 0 if not kept else None
+        with suppress(BlockedError):
+            for char in text:
+                shown += screen.feed(char)
+                if len(shown) > len(kept):
+                    break
+                if shown == kept:
+                    found = screen.released
+        return found
 
     # --- verdicts that are awaited ---
 
@@ -247,6 +292,8 @@ class Gate:
             )
         if isinstance(error, JSONLimitError) and error.path:
             return JSONLimitError(error.bound, error.limit, offset=error.offset, path=self._path())
+        if isinstance(error, InvalidOutputError):
+            return InvalidOutputError(error.problem, path=self._path())  # its value is a piece that nobody judged
         return error
 
 

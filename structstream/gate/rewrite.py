@@ -130,6 +130,17 @@ class JSONRewriter:
             i = self._string(text, i) if self._in_value or self._parts is not None else self._structure(text, i)
         self.in_text = self._in_value and not self._carry and not self._broken
 
+    def go_on_from(self, text: str) -> str | None:
+        """Take up the state behind `text`, of which nothing is put out or told; return what is there of an open string.
+
+        It ends where nothing waits: behind a value, a bracket, or a whole character of a string value.
+        """
+        follower = _Follower()
+        follower.feed(text)
+        self._place, self._wants_key = follower._place, follower._wants_key
+        self._in_value = self.in_text = follower.in_text
+        return "".join(follower.parts) if self.in_text else None
+
     def finish(self) -> None:
         """End the text: a scalar at the root ends with it."""
         if self._scalar and not self._broken:
@@ -283,3 +294,17 @@ class JSONRewriter:
             self.emit('"')  # the key itself was not judged
         self.emit(text[i:stop])
         self._broken = True
+
+
+class _Follower(JSONRewriter):
+    """Keeps the text of the string value that is open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: list[str] = []
+
+    def begin_string(self) -> None:
+        self.parts = []
+
+    def more_string(self, text: str) -> None:
+        self.parts.append(text)

@@ -67,6 +67,13 @@ class Screen:
         if self._picky:
             self._choose(kind)
 
+    def go_on(self, text: str) -> None:
+        """Go on with a string value of which `text` was judged and came out before."""
+        self.begin("value")
+        self._before = text[-_CONTEXT:]
+        self._offset = len(text)
+        self._word = len(text) - (text.rfind(" ") + 1)
+
     def _choose(self, kind: TextKind) -> None:
         path = self._path() if any(rail.has_paths for rail in self._all) else ""
         self._rails = [rail for rail in self._all if rail.looks_at(kind, path)]
@@ -93,6 +100,11 @@ class Screen:
             self._before = text if cut >= _CONTEXT else (self._before + text)[-_CONTEXT:]
             return text
         return self._judged(text, "delta")
+
+    @property
+    def released(self) -> int:
+        """How many characters of the text, as it was written, have come out or were taken out."""
+        return self._offset
 
     def end(self) -> str:
         """End the text; return the rest of it.

@@ -60,6 +60,8 @@ class _Stage:
         self._owner = owner
         self._shows_first = rail.guardrail.mode == "stream_first"
         self._looks = True
+        self.passes = False
+        """Whether the text was judged before: but what is judged behind it is, anew, as its verdict is for the end."""
         self._kind: TextKind = "value"
         self._path = ""
         self._parts: list[str] = []  # text that waits for its verdict
@@ -78,6 +80,9 @@ class _Stage:
         """Take text; return what goes on to the next stage."""
         if not self._looks:
             return text
+        if self.passes and not self._shows_first:
+            self._offset += len(text)
+            return text
         out = [text] if self._shows_first else []
         while text:
             cut, end = self._cut(text)
@@ -90,7 +95,7 @@ class _Stage:
 
     def close(self) -> Generator[Ask, Verdict, str]:
         """End the text; return the rest of it."""
-        if not self._looks or not (self._parts or not self._offset):
+        if not self._looks or not (self._parts or not self._offset) or (self.passes and not self._shows_first):
             return ""
         return (yield from self._judge("field"))
 
@@ -198,6 +203,21 @@ class Segments(JSONRewriter):
             self._left = True  # a stop leaves nothing to go on with
             self._waits = next(self._worker)
             self._left = False
+
+    def go_on(self, text: str) -> None:
+        """Go on behind `text`, which was judged and came out before.
+
+        Raises:
+            BlockedError: as `run`.
+        """
+        for stage in self._stages:
+            stage.passes = True
+        self.feed(text)
+        self.run()
+        for stage in self._stages:
+            stage.passes = False
+        self.take()
+        self._scalar = []
 
     def settle(self, verdict: Verdict) -> None:
         """Bring the verdict that `asks` asked for.

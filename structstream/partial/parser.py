@@ -125,10 +125,10 @@ class PartialParser(Generic[T]):
             max_number_length=self._limits.max_number_length,
         )
 
-    def take_repair(self) -> JSONRepair | None:
-        """Give the repair away: from now on the text comes repaired. None where the reading is strict."""
+    def take_repair(self) -> Transducer | None:
+        """Give away what makes JSON of the text: from now on that comes so. None where there is none to make."""
         repair, self._repair = self._repair, None
-        return repair if isinstance(repair, JSONRepair) else None
+        return repair
 
     def feed(self, text: str) -> None:
         """Take more text.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
@@ -16,17 +17,26 @@ if TYPE_CHECKING:
 
     from structstream.continuation import OpenLevel
 
-__all__ = ["rest_of", "written"]
+__all__ = ["Locate", "rest_of", "written"]
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
-def rest_of(document: str, levels: Sequence[OpenLevel]) -> dict[str, str]:
+Locate = Callable[["OpenLevel", str], "int | None"]
+"""Tells how much of a text, as it was written, is what a level has so far; None where it begins otherwise."""
+
+
+def _as_it_is(level: OpenLevel, value: str) -> int | None:
+    return len(level.so_far) if value.startswith(level.so_far) else None
+
+
+def rest_of(document: str, levels: Sequence[OpenLevel], locate: Locate = _as_it_is) -> dict[str, str]:
     """Return what is missing at each level that has a name, as it is written in `document`, by the level's name.
 
     Args:
         document: a whole JSON document that begins as the one did that broke off.
         levels: the open places, the innermost first.
+        locate: finds where the open text goes on, where what was kept of it may have been changed.
 
     Raises:
         ValueError: the document is another one: a place is not there, or a text begins otherwise.
@@ -40,7 +50,7 @@ def rest_of(document: str, levels: Sequence[OpenLevel]) -> dict[str, str]:
     raw = document
     for level, inner in zip_longest(reversed(levels), tuple(reversed(levels))[1:]):
         if level.kind == "text":
-            found[level.name] = _rest_of_text(raw, level)
+            found[level.name] = _rest_of_text(raw, level, locate)
             continue
         entries = _entries(raw, level)
         if level.kind == "items":
@@ -65,11 +75,11 @@ def written(rest: Mapping[str, str]) -> str:
 _Entry = tuple[str, str, str]  # key, or empty in a list; what stands before the value; the value
 
 
-def _rest_of_text(raw: str, level: OpenLevel) -> str:
+def _rest_of_text(raw: str, level: OpenLevel, locate: Locate) -> str:
     value = json.loads(raw) if raw.startswith('"') else None
-    if not isinstance(value, str) or not value.startswith(level.so_far):
+    if not isinstance(value, str) or (at := locate(level, value)) is None:
         raise ValueError("the text begins otherwise")
-    return _encode(value[len(level.so_far) :])
+    return _encode(value[at:])
 
 
 def _entries(raw: str, level: OpenLevel) -> list[_Entry]:

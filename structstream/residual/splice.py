@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from structstream.continuation import LevelKind, OpenLevel
 
+    from .rest import Locate
+
 __all__ = ["Splice"]
 
 _FAULTS = (JSONSyntaxError, JSONLimitError, InvalidOutputError)
@@ -67,17 +69,14 @@ class Splice:
         self._out: list[str] = []
         self.salvaged = ""
         """After an error: what stood before it in the `feed` that raised."""
+        self.locate: Locate | None = None
+        """Finds where an open text goes on, if what was kept of it may have been changed; None where it was not."""
         self._next()
 
     @property
     def begun(self) -> bool:
         """Whether anything of the answer was read."""
         return self._answer.begun
-
-    def take_repair(self) -> JSONRepair | None:
-        """Give the repair of lenient reading away: from now on the answer comes repaired."""
-        repair, self._repair = self._repair, None
-        return repair
 
     def feed(self, text: str) -> str:
         """Take more of the answer; return the text that it adds to the document.
@@ -166,7 +165,7 @@ class Splice:
 
     def _take_from_whole(self, document: str) -> None:
         try:
-            rest: Mapping[str, str] = rest_of(document, self._levels)
+            rest: Mapping[str, str] = rest_of(document, self._levels, *([self.locate] if self.locate else []))
         except ValueError as error:
             raise InvalidOutputError(f"the answer is neither the rest nor the same again: {error}") from error
         for name, raw in rest.items():

@@ -33,6 +33,7 @@ __all__ = [
     "Rest",
     "Steps",
     "arrives",
+    "asks",
     "ended",
     "flowing",
     "stack",
@@ -105,6 +106,16 @@ def _inner(call: Call) -> Call:
         return Inner(call(request))
 
     return begin
+
+
+def asks(request: StreamingStructuredRequest[Any]) -> bool:
+    """Whether a call of `request` sends anything: not where an answer that broke off lacks its brackets only.
+
+    >>> from structstream.request import StreamingStructuredRequest
+    >>> asks(StreamingStructuredRequest(response_model=int, model="openai/o3", prompt="Legs of a cat?"))
+    True
+    """
+    return request.continuation is None or request.continuation.asks
 
 
 def ended(kind: OutcomeKind, error: StructStreamError, *, attempt: int = 1) -> StreamingResponse[Any]:

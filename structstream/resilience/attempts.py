@@ -24,7 +24,7 @@ from structstream.errors import (
 from structstream.facts import Replanned, Waited
 from structstream.response import OutcomeKind
 
-from . import Rest, ended, flowing
+from . import Rest, asks, ended, flowing
 from .holding import Holding
 from .retry import RetryBudget, delay, judged, keyed, reasked, repeatable
 from .tally import Mark, Tally, gained
@@ -107,6 +107,7 @@ class Course:
         self.first = request if rest is None else rest
         self._resumed = rest is not None  # whether the attempt under way builds on others
         self._tired = False  # whether none does so any more
+        self._closed: Outcome[Any] | None = None  # the one whose brackets were closed
         self._bodies: list[Outcome[Any] | None] = [self._base]  # what each body was made of
         self.body = 1
         self._failures = self._continuations = self._idle = 0
@@ -122,6 +123,8 @@ class Course:
             verdict, self._tired = "reask", True  # at once, and as a whole: that can be said
         if verdict == "end" or (self._tally.shown and self._midstream == "fail"):
             return None
+        if verdict != "reask" and (closing := self._closing(outcome, base, policy)) is not None:
+            return closing
         if policy.tokens is not None and (spent := self._tally.usage) and spent.total_tokens >= policy.tokens:
             return None
         if verdict == "continue":
@@ -155,11 +158,23 @@ class Course:
             return outcome
         if self._resumed and outcome.kind in _TOUCHED:
             self._idle += 1
-        return base
+        if outcome.kind is OutcomeKind.INVALID and gained(outcome) == gained(base):
+            self._base = outcome  # it holds the same, and says what was wrong
+        return self._base or outcome
 
     def _rest(self, base: Outcome[Any], policy: RetryPolicy) -> StreamingStructuredRequest[Any] | None:
         self._tired = self._tired or self._idle >= policy.idle_resumes
         return None if self._tired or self._midstream != "resume" else self._continuing(self._request, base)
+
+    def _closing(self, outcome: Outcome[Any], base: Outcome[Any], policy: RetryPolicy) -> Next | None:
+        """Return the attempt that closes what lacks its brackets only: it asks for nothing, so nothing bounds it."""
+        if self._request.max_retries == 0 or self._closed is base:
+            return None
+        rest = self._rest(base, policy)
+        if rest is None or asks(rest):
+            return None
+        self._closed = base
+        return Next("resume", rest, outcome, builds=True, path=self._path_of(rest))
 
     def _continued(self, outcome: Outcome[Any], base: Outcome[Any], policy: RetryPolicy) -> Next | None:
         self._continuations += 1
@@ -310,7 +325,8 @@ class _Run:
         policy = self._policy
         if following is None or policy is None:
             return False
-        if outcome.kind is not OutcomeKind.TRUNCATED:  # what was cut for its length is no failure
+        # What was cut for its length is no failure, and what sends nothing makes nothing worse.
+        if outcome.kind is not OutcomeKind.TRUNCATED and asks(following.request):
             self._permit = self._budget.take(policy)
             if not self._permit:
                 self._tell(Waited("retries", self._provider, 0.0, refused=True))

@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from structstream.request import StreamingStructuredRequest
     from structstream.response import Outcome
 
-    from . import Call, Endpoint, EndpointOf, Layer, Parts
+    from . import Call, Endpoint, EndpointOf, Layer, Parts, Steps
 
-__all__ = ["TRANSITIONS", "Breaker", "BreakerEvent", "Breakers", "Permit", "Result", "breaking", "counted"]
+__all__ = ["TRANSITIONS", "Breaker", "BreakerEvent", "Breakers", "Permit", "Result", "breaking", "counted", "refusing"]
 
 BreakerEvent = Literal[
     "too many failed or were slow", "the open time is over", "all probes ended well", "a probe failed"
@@ -167,6 +167,13 @@ class Breaker:
             self._probes.add(permit)
         return permit
 
+    def refuses(self, now: float) -> bool:
+        """Whether `admit` would give no permit now; nothing is taken and nothing changes."""
+        if self.state == "half_open":
+            under_way = sum(probe.until > now for probe in self._probes)
+            return under_way + self._good >= self._policy.probes
+        return self.state == "open" and now < self._open_until
+
     def flows(self, permit: Permit) -> None:
         """Note that the answer of a call has begun to arrive: until it ends it counts against the share of failures.
 
@@ -274,10 +281,38 @@ class Breakers:
             return found
 
 
+def refusing(*, policy: BreakerPolicy, breakers: Breakers, endpoint_of: EndpointOf, now: Callable[[], float]) -> Layer:
+    """Return the layer that ends a call as ``unavailable`` at once which `breaking` would not let through now.
+
+    It stands around all that waits, takes nothing, and costs a step nothing: so nobody waits for a limit while the
+    circuit is open, and who waits holds no permit.
+
+    Args: as for `breaking`.
+    """
+
+    def layer(call: Call) -> Call:
+        def begin(request: StreamingStructuredRequest[Any]) -> Steps:
+            endpoint, at = endpoint_of(request), now()
+            breaker = breakers.of(endpoint, policy)
+            with breakers.lock:
+                wait = breaker.retry_after(at) if breaker.refuses(at) else None
+            return call(request) if wait is None else _refused(endpoint, wait)
+
+        return begin
+
+    return layer
+
+
+async def _refused(endpoint: Endpoint, wait: float) -> Steps:
+    yield ended(OutcomeKind.UNAVAILABLE, CircuitOpenError(endpoint.provider, endpoint.model, retry_after=wait))
+
+
 def breaking(
     *, policy: BreakerPolicy, breakers: Breakers, endpoint_of: EndpointOf, tell: Tell, now: Callable[[], float]
 ) -> Layer:
     """Return the layer that makes no call while the circuit is open: it then ends as ``unavailable`` at once.
+
+    It is the innermost, so that a permit is held for the call alone, and what has changed while a call waited counts.
 
     Args:
         policy: the settings.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from structstream.errors import BadRequestError, StreamTimeoutError, UnexpectedResponseError
 from structstream.facts import Replanned
-from structstream.response import Outcome, OutcomeKind, StreamingResponse
+from structstream.response import Outcome, StreamingResponse
 
 from . import Rest, flowing
 from .tally import Tally
@@ -38,7 +38,10 @@ _STREAM = re.compile(r"\bstream", re.IGNORECASE)
 
 
 def cannot_stream(outcome: Outcome[Any]) -> bool:
-    """Whether an outcome is that of a stream which is none: the same may be had in one piece.
+    """Whether the provider said that streaming is not to be had, in words or by another kind of answer.
+
+    Then the same may be had in one piece. A stream that broke, however early, is a matter of the attempts: who turned
+    them off meant one request.
 
     >>> from structstream.errors import UnexpectedResponseError
     >>> page = UnexpectedResponseError("expected JSON, found an HTML page", provider="openai", status=200)
@@ -48,9 +51,7 @@ def cannot_stream(outcome: Outcome[Any]) -> bool:
     error = outcome.error
     if isinstance(error, UnexpectedResponseError):
         return error.retryable  # a redirect is not: it leads away for whole answers too
-    if isinstance(error, BadRequestError):
-        return _STREAM.search(error.message) is not None
-    return outcome.kind is OutcomeKind.INCOMPLETE and not outcome.raw_text and not outcome.thinking
+    return isinstance(error, BadRequestError) and _STREAM.search(error.message) is not None
 
 
 @dataclass(frozen=True, slots=True)

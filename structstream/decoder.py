@@ -5,8 +5,11 @@ Pure: no clock, no network, no event loop. Usable on bytes that were fetched wit
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from jiter import from_json
 
 from .answer import AnswerReader
 from .beside import guard_said, seal_said
@@ -17,6 +20,7 @@ from .events import (
     Logprobs,
     ProviderEvent,
     RefusalDelta,
+    ServerSentEvent,
     Started,
     StreamEnd,
     TextDelta,
@@ -241,6 +245,8 @@ class StreamDecoder(Generic[T]):
         cut = self._sse.mid_line
         try:
             last = self._sse.close(dispatch_unterminated=True)
+            if self._answer.said.finish is None and (stray := self._stray()) is not None:
+                last = [*last, stray]
             for event in (event for sse in last for event in self._provider.feed(sse)):
                 HANDLERS[type(event)](self, event)
             for event in self._provider.close():
@@ -250,6 +256,19 @@ class StreamDecoder(Generic[T]):
                 self._fail(failure)
         except StructStreamError as failure:
             self._fail(failure)
+
+    def _stray(self) -> ServerSentEvent | None:
+        """The event that a server meant which wrote JSON without ``data:`` before it, mostly an error."""
+        text = self._sse.stray if isinstance(self._sse, SSEDecoder) else ""
+        try:
+            value = from_json(text.encode()) if text.lstrip()[:1] in ("{", "[") else None
+        except ValueError:
+            return None
+        if isinstance(value, list) and value:
+            value = value[0]
+        if not isinstance(value, dict):
+            return None
+        return ServerSentEvent(json.dumps(value), "error" if value.get("error") or value.get("message") else "message")
 
     def finish(self, error: StructStreamError | None = None) -> StreamingResponse[T]:
         """End the answer and return the last step, with its outcome.

@@ -13,7 +13,7 @@ from jiter import from_json
 
 from .answer import AnswerReader
 from .beside import guard_said, seal_said
-from .errors import BlockedError, ProtocolError, StructStreamError
+from .errors import BlockedError, ConfigurationError, ProtocolError, StructStreamError
 from .events import (
     Failed,
     Finished,
@@ -79,7 +79,8 @@ class StreamDecoder(Generic[T]):
         estimate: what is known of the answer's length; None for nothing but its type.
 
     Raises:
-        ConfigurationError: `response_model` is no type that Pydantic can read, or a guardrail is none.
+        ConfigurationError: `response_model` is no type that Pydantic can read, a guardrail is none, or another argument
+            is not what it has to be.
 
     >>> from structstream.providers import route
     >>> decoder = StreamDecoder(list[int], route("gpt-4o").provider.decoder())
@@ -114,6 +115,16 @@ class StreamDecoder(Generic[T]):
         array: bool = False,
         estimate: Estimate | None = None,
     ) -> None:
+        for name, value in (("chunk_size", chunk_size), ("max_event_bytes", max_event_bytes)):
+            if value is not None and (type(value) is not int or value < 1):
+                raise ConfigurationError(f"{name} must be a positive integer or None, not {value!r}")
+        if cadence not in ("read", "delta"):
+            raise ConfigurationError(f"cadence must be one of read, delta, not {cadence!r}")
+        if not callable(getattr(provider, "feed", None)):
+            raise ConfigurationError(
+                "provider must be a fresh decoder of a dialect, such as route('openai/gpt-4o').provider.decoder(), "
+                f"not {provider!r}"
+            )
         self._bound = bound = max_event_bytes or _MAX_EVENT_BYTES
         self._sse: SSEDecoder | JSONArrayDecoder = SSEDecoder(max_line_bytes=bound, max_event_bytes=bound)
         if array:

@@ -494,6 +494,7 @@ def partial_class(model: type) -> type[Partial[Any]]:
         raise TypeError(f"Partial[...] takes a model or a dataclass, not {model!r}")
     # A field may hide a method of the same name, but not what a view itself stands on.
     shown = [name for name in names if base is Partial and not (name.startswith("_") and hasattr(base, name))]
-    told = {"__slots__": (), "__module__": model.__module__, "__doc__": f"{model.__name__}, while it is being written."}
-    told |= {"_names": names, "_model": model, **{name: _FieldView(name) for name in shown}}
+    told: dict[str, object] = {name: _FieldView(name) for name in shown}
+    told |= {"__slots__": (), "__module__": model.__module__, "_names": names, "_model": model}
+    told["__doc__"] = f"{model.__name__}, while it is being written."
     return type(f"Partial[{model.__name__}]", (base,), told)

@@ -14,7 +14,6 @@ import sys
 from collections.abc import Awaitable, Callable
 
 from pydantic import BaseModel, Field
-from structstream.guardrails import PersonalData
 
 from structstream import (
     ProgressEvent,
@@ -24,6 +23,7 @@ from structstream import (
     StructuredLLMService,
     Timeouts,
 )
+from structstream.guardrails import PersonalData
 from structstream.testing import SimulatedProvider, length, reset_at_byte, status
 
 MODEL = "simulated/gpt-4o"

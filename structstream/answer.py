@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .confidence import Confidence
 from .errors import (
+    ConfigurationError,
     FilteredError,
     IncompleteError,
     InvalidOutputError,
@@ -18,6 +19,7 @@ from .errors import (
     StructStreamError,
     TruncatedError,
 )
+from .jsonsink import JSONLimits
 from .partial import PartialParser
 from .residual import Splice
 from .response import Outcome, OutcomeKind, StreamingResponse, ToolCall, kind_of
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 
     from .continuation import Continuation
     from .events import Finished, Started, ToolDelta
-    from .jsonsink import JSONLimits
     from .partial import Estimate, Step
     from .partial.parser import Transducer
     from .residual.rest import Locate
@@ -127,6 +128,10 @@ class AnswerReader(Generic[T]):
         continuation: Continuation | None = None,
         estimate: Estimate | None = None,
     ) -> None:
+        if limits is not None and not isinstance(limits, JSONLimits):
+            raise ConfigurationError(f"limits must be a JSONLimits(...) or None, not {limits!r}")
+        if wrap_key is not None and not isinstance(wrap_key, str):
+            raise ConfigurationError(f"wrap_key must be text or None, not {wrap_key!r}")
         self._document = (response_model, wrap_key, limits, context, estimate)
         self._continuation = continuation
         self._splice: Splice | None = None

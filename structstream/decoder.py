@@ -5,19 +5,23 @@ Pure: no clock, no network, no event loop. Usable on bytes that were fetched wit
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from jiter import from_json
+
 from .answer import AnswerReader
 from .beside import guard_said, seal_said
-from .errors import BlockedError, ProtocolError, StructStreamError
+from .errors import BlockedError, ConfigurationError, ProtocolError, StructStreamError
 from .events import (
     Failed,
     Finished,
     Logprobs,
     ProviderEvent,
     RefusalDelta,
+    ServerSentEvent,
     Started,
     StreamEnd,
     TextDelta,
@@ -76,7 +80,8 @@ class StreamDecoder(Generic[T]):
         estimate: what is known of the answer's length; None for nothing but its type.
 
     Raises:
-        ConfigurationError: `response_model` is no type that Pydantic can read, or a guardrail is none.
+        ConfigurationError: `response_model` is no type that Pydantic can read, a guardrail is none, or another argument
+            is not what it has to be.
 
     >>> from structstream.providers import route
     >>> decoder = StreamDecoder(list[int], route("gpt-4o").provider.decoder())
@@ -111,6 +116,16 @@ class StreamDecoder(Generic[T]):
         array: bool = False,
         estimate: Estimate | None = None,
     ) -> None:
+        for name, value in (("chunk_size", chunk_size), ("max_event_bytes", max_event_bytes)):
+            if value is not None and (type(value) is not int or value < 1):
+                raise ConfigurationError(f"{name} must be a positive integer or None, not {value!r}")
+        if cadence not in ("read", "delta"):
+            raise ConfigurationError(f"cadence must be one of read, delta, not {cadence!r}")
+        if not callable(getattr(provider, "feed", None)):
+            raise ConfigurationError(
+                "provider must be a fresh decoder of a dialect, such as route('openai/gpt-4o').provider.decoder(), "
+                f"not {provider!r}"
+            )
         self._bound = bound = max_event_bytes or _MAX_EVENT_BYTES
         self._sse: SSEDecoder | JSONArrayDecoder = SSEDecoder(max_line_bytes=bound, max_event_bytes=bound)
         if array:
@@ -244,6 +259,8 @@ class StreamDecoder(Generic[T]):
         cut = self._sse.mid_line
         try:
             last = self._sse.close(dispatch_unterminated=True)
+            if self._answer.said.finish is None and (stray := self._stray()) is not None:
+                last = [*last, stray]
             for event in (event for sse in last for event in self._provider.feed(sse)):
                 HANDLERS[type(event)](self, event)
             for event in self._provider.close():
@@ -253,6 +270,19 @@ class StreamDecoder(Generic[T]):
                 self._fail(failure)
         except StructStreamError as failure:
             self._fail(failure)
+
+    def _stray(self) -> ServerSentEvent | None:
+        """The event that a server meant which wrote JSON without ``data:`` before it, mostly an error."""
+        text = self._sse.stray if isinstance(self._sse, SSEDecoder) else ""
+        try:
+            value = from_json(text.encode()) if text.lstrip()[:1] in ("{", "[") else None
+        except ValueError:
+            return None
+        if isinstance(value, list) and value:
+            value = value[0]
+        if not isinstance(value, dict):
+            return None
+        return ServerSentEvent(json.dumps(value), "error" if value.get("error") or value.get("message") else "message")
 
     def finish(self, error: StructStreamError | None = None) -> StreamingResponse[T]:
         """End the answer and return the last step, with its outcome.

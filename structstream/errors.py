@@ -45,7 +45,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from .response import Outcome
 
@@ -119,6 +119,16 @@ class StructStreamError(Exception):
 
     retryable: bool = False
     outcome: Outcome[Any] | None = None  # Any: the errors do not know the response model
+
+    def __reduce__(self) -> tuple[Callable[..., StructStreamError], tuple[object, ...], dict[str, object]]:
+        return _again, (type(self), *self.args), self.__dict__
+
+
+def _again(cls: type[StructStreamError], *args: object) -> StructStreamError:
+    """An error as it was, for pickle and copy: its sentence is built already, so it is not made of it once more."""
+    error = cls.__new__(cls)
+    error.args = args
+    return error
 
 
 class ConfigurationError(StructStreamError, ValueError):

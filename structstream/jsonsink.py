@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Protocol
+
+from .errors import ConfigurationError
 
 __all__ = ["JSONLimits", "JSONSink"]
 
@@ -17,12 +19,21 @@ class JSONLimits:
         max_keys: keys of one object.
         max_string_length: characters of one string or key, as written, without its quotes.
         max_number_length: characters of one number.
+
+    Raises:
+        ConfigurationError: a bound is no positive integer.
     """
 
     max_depth: int = 201
     max_keys: int = 1_000_000
     max_string_length: int = 16 * 2**20
     max_number_length: int = 2**16
+
+    def __post_init__(self) -> None:
+        for bound in fields(self):
+            value = getattr(self, bound.name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ConfigurationError(f"{bound.name} must be a positive integer, not {value!r}")
 
 
 class JSONSink(Protocol):

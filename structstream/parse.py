@@ -68,7 +68,8 @@ def parse_stream(
         fail_fast: end when a value closes invalid. False waits for the end, where Pydantic judges the whole.
 
     Raises:
-        ConfigurationError: `response_model` is no type that Pydantic can read, or a chunk is neither `str` nor `bytes`.
+        ConfigurationError: `response_model` is no type that Pydantic can read, `chunks` or one of them is neither `str`
+            nor `bytes`, or another argument is not what it has to be.
 
     >>> for step in parse_stream(['{"name": "A', 'da", "born": 18', '15}'], dict[str, str | int]):
     ...     print(step.partial_result, step.completed)
@@ -90,6 +91,10 @@ def parse_stream(
     )
     if isinstance(chunks, AsyncIterable):
         return _read_async(reader, chunks)
+    if not isinstance(chunks, Iterable):
+        raise ConfigurationError(
+            f"chunks must be str, bytes or an iterable or async iterable of these, not {type(chunks).__name__}"
+        )
     if isinstance(chunks, str):
         return _read(reader, [chunks])
     return _read(reader, [bytes(chunks)] if isinstance(chunks, bytes | bytearray | memoryview) else chunks)

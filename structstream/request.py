@@ -250,8 +250,12 @@ def _is_count(value: object, least: int) -> bool:
 
 def _is_stop(value: object) -> bool:
     if value is None or isinstance(value, str):
-        return True
-    return isinstance(value, Sequence) and not isinstance(value, bytes) and all(isinstance(item, str) for item in value)
+        return value is None or bool(value)
+    return (
+        isinstance(value, Sequence)
+        and not isinstance(value, bytes)
+        and all(isinstance(item, str) and item for item in value)
+    )
 
 
 def _is_headers(value: object) -> bool:

@@ -224,7 +224,8 @@ class Outcome(Generic[T]):
         timings: when things happened; all None where the caller drove the decoder.
         headers: the answer's rate-limit headers and request id, by their lower-case names.
         confidence: a function of a path, such as ``items[2].price``: the geometric mean of the probabilities of the
-            tokens that spell the value there, 0 to 1; None where no value closed, or no tokens were sent.
+            tokens that spell the value there, 0 to 1; None where no value closed, or no tokens were sent. A pickled or
+            copied outcome knows none.
         metrics: figures of the stream; None where the service takes none.
     """
 
@@ -254,6 +255,9 @@ class Outcome(Generic[T]):
     confidence: Callable[[str], float | None] = field(default=_unknown, repr=False, compare=False)
     metrics: StreamingMetrics | None = None
 
+    def __getstate__(self) -> dict[str, Any]:  # Any: the fields, of several types
+        return {**self.__dict__, "confidence": _unknown}  # the function has the whole reader in its hand
+
     def unwrap(self) -> T:
         """Return the validated object, or raise the stream's error."""
         if self.error is not None:
@@ -272,6 +276,16 @@ class Step(Protocol):
     def completed(self) -> Sequence[str]: ...
     @property
     def percent(self) -> float: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A step that has left its stream."""
+
+    snapshot: Any  # Any: as above
+    changed: Sequence[str]
+    completed: Sequence[str]
+    percent: float
 
 
 _DEFAULTS = {"begins": None, "coalesced": 1}
@@ -378,6 +392,12 @@ class StreamingResponse(Generic[T]):
         if self.outcome is None:
             raise RuntimeError("the stream has not ended yet: look at partial_result, or wait for is_complete")
         return self.outcome.unwrap()
+
+    def __reduce__(self) -> tuple[Any, ...]:  # Any: as `object.__reduce__`
+        step = self._step
+        kept = None if step is None else _Kept(step.snapshot, list(step.changed), list(step.completed), step.percent)
+        told = (kept, list(self.raw_chunks), self.attempt, self.outcome, self.usage)
+        return type(self), told, (None, {"begins": self.begins, "coalesced": self.coalesced})
 
     def __repr__(self) -> str:
         error = f", error={self.error!r}" if self.error else ""

@@ -21,6 +21,7 @@ _BOM = b"\xef\xbb\xbf"
 _CR, _LF = _LINE_ENDS = b"\r\n"
 # Longer reconnection times (30,000 years and more) are ignored: Python refuses to read numbers of over 4,300 digits.
 _MAX_RETRY_DIGITS = 15
+_MAX_STRAY = 2**16
 
 
 class SSEDecoder:
@@ -55,6 +56,7 @@ class SSEDecoder:
         "_passed",
         "_retry",
         "_safe",
+        "_stray",
         "_tail",
         "max_event_bytes",
         "max_line_bytes",
@@ -81,6 +83,7 @@ class SSEDecoder:
         self._id = ""
         self._retry: int | None = None
         self._passed: tuple[str, int] | None = None
+        self._stray: list[bytes] = []
 
     def feed(self, data: bytes) -> list[ServerSentEvent]:
         """Return the events that `data` completes, in order.
@@ -138,6 +141,15 @@ class SSEDecoder:
         """Whether the bytes so far end inside a line: then an event that `close` dispatches may have been cut."""
         return bool(self._tail or self._head)
 
+    @property
+    def stray(self) -> str:
+        """What stood in lines that are no field of the specification's, the first 64 KiB of it.
+
+        They make no event. But some servers that fail in the middle of a stream write their error there: Gemini the
+        bare lines of its JSON, llama.cpp an ``error:`` line.
+        """
+        return b"\n".join(self._stray).decode("utf-8", "replace")
+
     def _without_bom(self, data: bytes) -> bytes:
         head = (self._head or b"") + data
         if len(head) < len(_BOM) and _BOM.startswith(head):
@@ -192,6 +204,8 @@ class SSEDecoder:
         handler = self._FIELDS.get(name)
         if handler is not None:
             handler(self, value.removeprefix(b" "))
+        elif name and sum(map(len, self._stray)) + len(line) <= _MAX_STRAY:
+            self._stray.append(value.removeprefix(b" ") if name == b"error" else line)
         return None
 
     def _add_data(self, value: bytes) -> None:

@@ -304,6 +304,33 @@ def test_an_endless_line_is_bounded() -> None:
     assert repr(outcome.last_partial) == HALF
 
 
+@pytest.mark.parametrize(
+    ("stray", "kind", "error"),
+    [
+        (
+            '{\n  "error": {\n    "code": 503,\n    "message": "m"\n  }\n}\n',
+            OutcomeKind.PROVIDER_ERROR,
+            "test: m (code 503)",
+        ),
+        ('[{"error": {"message": "m"}}]', OutcomeKind.PROVIDER_ERROR, "test: m"),
+        ('error: {"code": 500, "message": "m"}\n\n', OutcomeKind.PROVIDER_ERROR, "test: m (code 500)"),
+        ('{"choices": [{"message": {"content": "\\"legs\\": 1}"}}]}', OutcomeKind.INCOMPLETE, None),
+        ("<html>{}</html>\n", OutcomeKind.INCOMPLETE, None),
+        ('{"error"', OutcomeKind.INCOMPLETE, None),
+        ("[]", OutcomeKind.INCOMPLETE, None),
+    ],
+)
+def test_an_error_that_is_written_into_the_stream_without_data_is_heard(
+    stray: str, kind: OutcomeKind, error: str | None
+) -> None:
+    for pieces in every_cut(text('{"name": "F", ') + stray.encode()):
+        _, outcome = decode(pieces)
+        assert outcome.kind is kind
+        assert error is None or str(outcome.error) == error
+    _, done = decode([text('{"name": "F", "legs": 4}', "stop") + stray.encode()])
+    assert done.kind is OutcomeKind.COMPLETE
+
+
 def test_a_whole_answer_is_one_step() -> None:
     decoder = StreamDecoder(Pet, OpenAIChatDecoder("test"))
     decoder.feed_events([TextDelta('{"name": "Felix é😀", "legs": 4}'), Finished("stop", "stop")])

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
+import pickle
 import re
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -121,3 +126,33 @@ def test_only_what_may_pass_by_itself_is_retryable() -> None:
 
 def all_below(cls: type[ProviderError]) -> set[type[ProviderError]]:
     return {cls}.union(*(all_below(sub) for sub in cls.__subclasses__() if sub.__module__ == errors.__name__))
+
+
+def one_of(kind: type[StructStreamError]) -> StructStreamError:
+    """An error of `kind`, made of arguments as its constructor names them."""
+    needed = [
+        parameter
+        for parameter in inspect.signature(kind.__init__).parameters.values()
+        if parameter.default is parameter.empty
+        and parameter.name != "self"
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ]
+    values: dict[str, Any] = {one.name: 2.0 if "float" in str(one.annotation) else "word" for one in needed}
+    named = {one.name for one in needed if one.kind is one.KEYWORD_ONLY}
+    return kind(
+        *(value for name, value in values.items() if name not in named), **{name: values[name] for name in named}
+    )
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))],
+    ids=["copy", "deepcopy", "pickle"],
+)
+@pytest.mark.parametrize("name", [name for name in errors.__all__ if name != "scrub"])
+def test_an_error_crosses_a_process_as_it_was(name: str, copied: Callable[[Any], Any]) -> None:
+    error = one_of(getattr(errors, name))
+    error.retryable = not error.retryable
+    again = copied(error)
+    assert type(again) is type(error)
+    assert (str(again), again.args, vars(again)) == (str(error), error.args, vars(error))

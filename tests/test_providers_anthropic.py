@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from structstream.decoder import StreamDecoder
 from structstream.errors import (
+    ContextLengthError,
     NotFoundError,
     OverloadedError,
     ProtocolError,
@@ -444,6 +445,11 @@ def test_the_last_report_of_tokens_holds_all(first: JSON, last: JSON, usage: Usa
             "api_error",
         ),
         (ServerSentEvent('{"error": {"type": "api_error", "message": "m"}}'), ServerError, "api_error"),
+        (
+            ServerSentEvent('{"type": "error", "error": {"type": "request_too_large", "message": "m"}}', "error"),
+            ContextLengthError,
+            "request_too_large",
+        ),
         (ServerSentEvent("m", "error"), ServerError, None),
     ],
 )
@@ -478,6 +484,12 @@ def test_an_error_event_keeps_the_request_id() -> None:
 )
 def test_what_is_unknown_is_ignored(event: ServerSentEvent) -> None:
     assert AnthropicDecoder("test").feed(event) == []
+
+
+def test_an_index_may_be_null() -> None:
+    block = {"type": "content_block_start", "index": None, "content_block": {"type": "text", "text": "a"}}
+    more = {"type": "content_block_delta", "index": None, "delta": {"type": "text_delta", "text": "b"}}
+    assert said(block, more) == [TextDelta("a"), TextDelta("b")]
 
 
 def test_the_end_of_another_dialect_is_an_end_too() -> None:

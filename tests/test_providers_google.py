@@ -418,6 +418,12 @@ def test_an_error_inside_a_stream() -> None:
     assert isinstance(named, Failed)
 
 
+def test_an_error_may_come_as_an_array_among_events() -> None:
+    [failed] = said([{"error": {"code": 503, "message": "m", "status": "UNAVAILABLE"}}])
+    assert isinstance(failed, Failed)
+    assert (type(failed.error), failed.error.code) == (OverloadedError, "UNAVAILABLE")
+
+
 def test_what_is_unknown_or_none_of_the_answer_is_ignored() -> None:
     unknown = [
         {},

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given, strategies as st
 from pydantic import BaseModel, Field
 
-from structstream.errors import BadRequestError, ConfigurationError, ProtocolError, RateLimitedError, ServerError
+from structstream.errors import (
+    BadRequestError,
+    ConfigurationError,
+    OverloadedError,
+    ProtocolError,
+    RateLimitedError,
+    ServerError,
+)
 from structstream.events import (
     Failed,
     Finished,
@@ -177,6 +184,11 @@ def test_content_may_be_a_list_of_parts() -> None:
     assert said(choice({"content": parts})) == [ThinkingDelta("hm"), TextDelta("a")]
 
 
+def test_thinking_may_be_a_part_with_a_summary() -> None:
+    parts = [{"type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}]}, {"type": "text", "text": "a"}]
+    assert said(choice({"content": parts})) == [ThinkingDelta("hm"), TextDelta("a")]
+
+
 def test_thinking_that_is_sent_under_two_names_is_told_once() -> None:
     both = choice(
         {"reasoning": "hm", "reasoning_content": "hm", "reasoning_details": [{"text": "hm", "signature": "s"}]}
@@ -331,6 +343,14 @@ def test_azure_begins_with_a_chunk_that_says_nothing() -> None:
         (ServerSentEvent('{"object": "error", "message": "m", "code": 400}'), BadRequestError, "400"),
         (ServerSentEvent("m", "error"), ServerError, None),
         (ServerSentEvent('{"error": "m"}'), ServerError, None),
+        (ServerSentEvent('{"detail": "m"}'), ServerError, None),
+        (ServerSentEvent('{"code": "Throttling", "message": "m", "request_id": "r"}'), ServerError, "Throttling"),
+        (
+            ServerSentEvent('{"choices": [{"index": 0, "error": {"code": 429, "message": "m"}}]}'),
+            RateLimitedError,
+            "429",
+        ),
+        (ServerSentEvent('{"choices": [], "x_groq": {"id": "r", "error": "m"}}'), ServerError, None),
     ],
 )
 def test_errors_inside_the_stream(event: ServerSentEvent, kind: type[Exception], code: str | None) -> None:
@@ -338,6 +358,35 @@ def test_errors_inside_the_stream(event: ServerSentEvent, kind: type[Exception],
     assert isinstance(failed, Failed)
     assert type(failed.error) is kind
     assert (failed.error.message, failed.error.code, failed.error.status) == ("m", code, None)
+
+
+@pytest.mark.parametrize(("raw", "kind"), [("error", ServerError), ("insufficient_system_resource", OverloadedError)])
+def test_a_finish_that_says_that_the_provider_failed(raw: str, kind: type[Exception]) -> None:
+    *before, failed = said(choice({"content": "{"}), choice({}, finish_reason=raw))
+    assert before == [TextDelta("{"), Finished("other", raw)]
+    assert isinstance(failed, Failed)
+    assert (type(failed.error), failed.error.code) == (kind, raw)
+    # Its own error object says more, and an alternative that failed is not the answer.
+    [*_, failed] = said(choice({}, finish_reason=raw, error={"code": 400, "message": "m"}))
+    assert isinstance(failed, Failed)
+    assert (type(failed.error), failed.error.message) == (BadRequestError, "m")
+    assert said(choice({}, 1, finish_reason=raw, error={"code": 400, "message": "m"})) == [Finished("other", raw, 1)]
+
+
+def test_a_whole_message_behind_its_pieces_is_not_told_again() -> None:
+    done = {"object": "chat.completion.done", "choices": [{"index": 0, "message": {"content": "ab"}}]}
+    assert said(choice({"content": "a"}), choice({"content": "b"}), done) == [TextDelta("a"), TextDelta("b")]
+
+
+def test_calls_without_an_index_may_take_turns() -> None:
+    first = [{"id": "A", "function": {"name": "f", "arguments": "1"}}, {"id": "B", "function": {"name": "f"}}]
+    later = [{"id": "A", "function": {"arguments": "2"}}, {"id": "B", "function": {"arguments": "3"}}]
+    told = said(choice({"tool_calls": first}), choice({"tool_calls": later}))
+    assert told[2:] == [ToolDelta("2", 0), ToolDelta("3", 1)]
+
+
+def test_an_id_may_be_a_number() -> None:
+    assert said(call("1", name="f", id=7, index=0)) == [ToolDelta("1", 0, "7", "f")]
 
 
 def test_text_and_usage_of_the_chunk_with_the_error_are_told_before_it() -> None:

@@ -269,6 +269,32 @@ def test_a_done_counts_only_where_no_delta_came() -> None:
     assert said(CREATED, *dones[-1:])[1:] == [TextDelta("ab"), TextDelta("c"), *ends]
 
 
+def test_an_answer_that_only_the_final_response_holds_is_told_behind_its_reasoning() -> None:
+    reasoning = {"type": "reasoning", "id": "r", "summary": [{"type": "summary_text", "text": "hm"}]}
+    sealed = {**reasoning, "encrypted_content": "seal"}
+    thought = part("reasoning_summary_text.delta", summary_index=0, delta="hm")
+    told = said(
+        added({**reasoning, "summary": []}),
+        thought,
+        added(sealed, done=True),
+        response(output=[sealed, message(output_text("a"))]),
+    )
+    assert [one for one in told if isinstance(one, ThinkingDelta)] == [
+        ThinkingDelta(""),
+        ThinkingDelta("hm"),
+        ThinkingDelta("", "seal"),
+    ]
+    assert [one for one in told if isinstance(one, TextDelta)] == [TextDelta("a")]
+
+
+@pytest.mark.parametrize("status", ["incomplete", "failed", "cancelled"])
+def test_an_end_that_is_called_completed_is_what_its_response_says(status: str) -> None:
+    more = {"incomplete_details": {"reason": "max_output_tokens"}, "error": {"code": "server_error", "message": "m"}}
+    named, honest = said({**response(status, **more), "type": "response.completed"}), said(response(status, **more))
+    assert repr(named) == repr(honest)
+    assert not any(isinstance(one, Finished) and one.reason == "stop" for one in named)
+
+
 def test_of_several_messages_the_first_is_the_answer() -> None:
     events = [added(message(), 0), text("a"), added(message(), 1), text("b", 1), added(message(), 2), text("c", 2)]
     assert said(*events) == [TextDelta("a"), TextDelta("b", 1), TextDelta("c", 2)]

@@ -5,6 +5,7 @@ import datetime as dt
 import decimal
 import enum
 import ipaddress
+import json
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +15,7 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, Optional, TypeV
 import openai
 import pytest
 from openai.lib._pydantic import to_strict_json_schema
-from pydantic import BaseModel, ConfigDict, Field, RootModel, TypeAdapter, create_model
+from pydantic import BaseModel, ConfigDict, Field, RootModel, TypeAdapter, WithJsonSchema, create_model
 from typing_extensions import TypedDict
 
 from structstream.continuation import Continuation
@@ -388,6 +389,27 @@ def test_schemas_are_built_once_a_type() -> None:
 
 class Unfinished(BaseModel):
     a: Missing  # type: ignore[name-defined]  # noqa: F821  # that is the case
+
+
+class Endless(BaseModel):
+    default: float = float("inf")
+    examples: list[float] = [float("-inf"), float("nan")]
+    low: float = 0.5
+
+
+def test_a_default_that_json_cannot_say_is_left_out() -> None:
+    plain = model_schema(Endless).plain
+    json.dumps(plain, allow_nan=False)
+    assert list(plain["properties"]) == ["default", "examples", "low"]
+    assert plain["properties"]["low"]["default"] == 0.5
+
+
+def test_a_reference_into_nothing_is_refused() -> None:
+    class Broken(BaseModel):
+        a: Annotated[int, WithJsonSchema({"$ref": "#/$defs/Nowhere"})]
+
+    with pytest.raises(ConfigurationError, match=r"Broken.*refers to '#/\$defs/Nowhere', where nothing is defined"):
+        model_schema(Broken)
 
 
 @pytest.mark.parametrize("response_model", [Callable[[], int], object(), Unfinished])

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
-from structstream.errors import IncompleteError, TruncatedError
+from structstream.errors import IncompleteError, InvalidOutputError, TruncatedError
 from structstream.parse import parse_stream
 from structstream.response import Outcome, OutcomeKind, StreamingResponse, Usage
 
@@ -49,3 +54,26 @@ def test_usage_adds_up_and_an_estimate_stays_one() -> None:
     total = Usage(3, 4, cached_input_tokens=1) + Usage(1, 1, reasoning_tokens=1, estimated=True)
     assert total == Usage(4, 5, 1, 1, estimated=True)
     assert total.total_tokens == 9
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))],
+    ids=["copy", "deepcopy", "pickle"],
+)
+def test_steps_and_outcomes_can_be_copied_and_sent_to_another_process(copied: Callable[[Any], Any]) -> None:
+    *steps, last = parse_stream(['{"a": [1', ", 2", ', "x"]}'], dict[str, list[int]])
+    for step in steps:
+        again = copied(step)
+        told = (again.partial_result, again.changed, again.completed, again.raw_chunks, again.progress_percent)
+        assert told == (step.partial_result, step.changed, step.completed, step.raw_chunks, step.progress_percent)
+        assert (again.coalesced, again.begins, again.is_complete) == (1, None, False)
+    outcome = copied(last).outcome
+    assert last.outcome is not None
+    assert (outcome.kind, outcome.last_partial, outcome.completed) == (
+        last.outcome.kind,
+        last.outcome.last_partial,
+        ["a[0]", "a[1]"],
+    )
+    assert isinstance(outcome.error, InvalidOutputError)
+    assert (str(outcome.error), outcome.error.path) == (last.error, "a[2]")

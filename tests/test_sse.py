@@ -84,6 +84,19 @@ EXAMPLES = {
 }
 
 
+def test_what_is_no_field_makes_no_event_but_is_kept() -> None:
+    body = b'data: a\n\n: ping\nfoo\n{\n  "error": {"code": 1}\n}\n\nerror: {"b": 2}\n\nid: 1\n'
+    for pieces in every_cut(body):
+        decoder = SSEDecoder()
+        events = [event for piece in pieces for event in decoder.feed(piece)]
+        assert [event.data for event in events] == ["a"]
+        assert decoder.stray == 'foo\n{\n  "error": {"code": 1}\n}\n{"b": 2}'
+    decoder = SSEDecoder()
+    for _ in range(100):
+        decoder.feed(b"x" * 2**14 + b"\n")
+    assert len(decoder.stray) <= 2**16 + 4
+
+
 @pytest.mark.parametrize("body", EXAMPLES.values(), ids=EXAMPLES.keys())
 @pytest.mark.parametrize("unterminated", [False, True])
 def test_every_cut_gives_what_the_specification_says(body: bytes, unterminated: bool) -> None:

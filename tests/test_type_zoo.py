@@ -24,9 +24,11 @@ from pydantic import (
     HttpUrl,
     Json,
     JsonValue,
+    OnErrorOmit,
     PlainValidator,
     RootModel,
     SecretStr,
+    StrictInt,
     StringConstraints,
     TypeAdapter,
     ValidationError,
@@ -254,7 +256,18 @@ def _needs_context(value: int, info: ValidationInfo) -> int:
     return value
 
 
+class StrictKeys(BaseModel):
+    model_config = ConfigDict(strict=True)
+    days: dict[date, int]
+
+
+class Vanishing(BaseModel):
+    a: OnErrorOmit[int] = 3
+    b: int
+
+
 _P = "Partial"
+_DAY = "{datetime.date(2020, 1, 1): 1}"
 ROWS = [
     _row(
         "alias",
@@ -461,6 +474,18 @@ ROWS = [
     _row("before validator of a list", list[FromCSV], '["1,2"', "[[1, 2]]", ", [3", "[[1, 2]]", "]]"),
     _row("keys that are numbers", dict[int, str], '{"1": "a', "{1: 'a'}", '"}'),
     _row("keys that are enums", dict[Color, int], '{"red": 1,', "{<Color.RED: 'red'>: 1}", '"blue": 2}'),
+    _row("keys that are strict numbers", dict[StrictInt, str], '{"1": "a', "{1: 'a'}", '"}'),
+    _row(
+        "keys of a strict model",
+        StrictKeys,
+        '{"days": {"2020-01-01": 1,',
+        f"{_P}[StrictKeys](days={_DAY})",
+        '"2020-01-02": 2}}',
+    ),
+    _row("items that vanish", list[OnErrorOmit[int]], '[1, "x", 2', "None", "]"),
+    _row("values that vanish", dict[str, OnErrorOmit[int]], '{"a": "x", "b": 1,', "{'b': 1}", '"c": 2}'),
+    _row("keys that vanish", dict[OnErrorOmit[int], int], '{"a": 1, "2": 3,', "{2: 3}", '"b": 2}'),
+    _row("a field that vanishes", Vanishing, '{"a": "x", "b": 1,', f"{_P}[Vanishing](b=1)", '"c": 2}'),
     _row("scalar at the root", int, "12", "None", "3"),
     _row("string at the root", str, '"ab', "'ab'", 'c"'),
 ]

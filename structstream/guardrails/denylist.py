@@ -10,7 +10,7 @@ from pathlib import Path
 from structstream.errors import ConfigurationError
 from structstream.verdicts import ALLOW, REDACTED, GuardedText, Guardrail, GuardUnit, Span, Verdict
 
-from .patterns import OnFind
+from .patterns import OnFind, require_known, require_list
 
 __all__ = ["DenyList", "fold"]
 
@@ -65,14 +65,15 @@ class DenyList(Guardrail):
         label: str = REDACTED,
         paths: Sequence[str] = (),
     ) -> None:
-        found = [words] if isinstance(words, str) else list(words)
+        require_known(on_find=on_find, on_prompt=on_prompt)
+        found = (words,) if isinstance(words, str) else require_list("words", words)
         self._words = tuple(sorted({" ".join(fold(word)[0].split()) for word in found}, key=len, reverse=True))
         if not self._words or not all(self._words):
             raise ConfigurationError("words must be words or phrases, at least one, and none of them blank")
         self.on_find = on_find
         self.on_prompt = on_prompt
         self.label = label
-        self.paths = tuple(paths)
+        self.paths = require_list("paths", paths)
         self._full = re.compile(r"(?<!\w)(?:" + "|".join(map(re.escape, self._words)) + r")(?!\w)")
         self._longest = len(self._words[0])
 

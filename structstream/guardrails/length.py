@@ -9,6 +9,8 @@ from typing import Literal
 from structstream.errors import ConfigurationError
 from structstream.verdicts import ALLOW, GuardedText, Guardrail, GuardUnit, Span, Verdict
 
+from .patterns import require_list
+
 __all__ = ["MaxLength"]
 
 _rest = re.compile(".+", re.DOTALL)
@@ -36,11 +38,13 @@ class MaxLength(Guardrail):
     def __init__(
         self, characters: int, *, on_find: Literal["stop", "redact"] = "stop", paths: Sequence[str] = ()
     ) -> None:
-        if characters < 1:
+        if type(characters) is not int or characters < 1:
             raise ConfigurationError(f"characters must be a positive integer, not {characters!r}")
+        if on_find not in ("stop", "redact"):
+            raise ConfigurationError(f"on_find must be one of stop, redact, not {on_find!r}")
         self.characters = characters
         self.on_find = on_find
-        self.paths = tuple(paths)
+        self.paths = require_list("paths", paths)
 
     def check_text(self, piece: GuardedText) -> Verdict:
         """Judge the length so far."""

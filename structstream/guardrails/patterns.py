@@ -3,19 +3,50 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, get_args
 
+from structstream.errors import ConfigurationError
 from structstream.verdicts import ALLOW, GuardedText, Guardrail, GuardUnit, Span, Verdict
 
-__all__ = ["Finding", "OnFind", "PatternGuardrail", "Rule"]
+__all__ = ["Finding", "OnFind", "PatternGuardrail", "Rule", "require_known", "require_list"]
 
 OnFind = Literal["redact", "stop", "allow"]
 """What becomes of a text in which something was found."""
 
 Finding = tuple[Span, str]
 """What is to be taken out, and what it is called."""
+
+
+def require_known(**options: object) -> None:
+    """Hold options that are an `OnFind` to its words: one that is misspelt would let everything through.
+
+    Raises:
+        ConfigurationError: one is no such word.
+
+    >>> require_known(on_find="stop")
+    """
+    for name, value in options.items():
+        if value not in get_args(OnFind):
+            raise ConfigurationError(f"{name} must be one of {', '.join(get_args(OnFind))}, not {value!r}")
+
+
+def require_list(name: str, value: object) -> tuple[Any, ...]:  # Any: items of the caller's type
+    """Return a list of texts as a tuple; a text alone is none, its characters would be the items.
+
+    Raises:
+        ConfigurationError: `value` is no list of texts.
+
+    >>> require_list("paths", ["a.b"])
+    ('a.b',)
+    """
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise ConfigurationError(f"{name} must be a list of texts, not {value!r}")
+    items = tuple(value)
+    if not all(isinstance(item, str) for item in items):
+        raise ConfigurationError(f"{name} must be a list of texts, not {items!r}")
+    return items
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +100,9 @@ class PatternGuardrail(Guardrail):
         on_prompt: what becomes of a prompt; ``allow`` does not look at it, anything else keeps it from being sent.
         paths: the fields that it looks at; empty for all.
         trigger, needs, number_trigger: as in `Guardrail`.
+
+    Raises:
+        ConfigurationError: `on_find` or `on_prompt` is no such word, or `paths` is no list of texts.
     """
 
     unit: GuardUnit = "delta"
@@ -85,11 +119,12 @@ class PatternGuardrail(Guardrail):
         number_trigger: re.Pattern[str] | None = None,
         needs: re.Pattern[str] | None = None,
     ) -> None:
+        require_known(on_find=on_find, on_prompt=on_prompt)
         self.name = name
         self.rules = tuple(rules)
         self.on_find = on_find
         self.on_prompt = on_prompt
-        self.paths = tuple(paths)
+        self.paths = require_list("paths", paths)
         self.trigger = trigger
         self.number_trigger = number_trigger
         self.needs = needs

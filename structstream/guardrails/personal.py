@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal, get_args
 
 from structstream.errors import ConfigurationError
@@ -156,8 +156,9 @@ class PersonalData(PatternGuardrail):
         paths: Sequence[str] = (),
     ) -> None:
         known = get_args(PersonalKind)
-        wanted = frozenset(kinds)
-        if isinstance(kinds, str) or not wanted or not wanted <= frozenset(known):
+        given: object = kinds
+        wanted = frozenset(given if isinstance(given, Collection) else ())
+        if isinstance(given, str) or not wanted or not wanted <= frozenset(known):
             raise ConfigurationError(f"kinds must be a list of some of {', '.join(known)}")
         rules = [rule for kind, rule in (("email", _EMAIL), ("iban", _IBAN)) if kind in wanted]
         if wanted & {"phone", "card"}:

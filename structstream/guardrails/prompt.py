@@ -26,8 +26,11 @@ class PromptLength(Guardrail):
     kinds = frozenset()
 
     def __init__(self, *, least: int = 1, most: int = 1_000_000) -> None:
-        if not 0 <= least <= most:
-            raise ConfigurationError(f"least must be 0 or more and most not less than that, not {least} and {most}")
+        if not (type(least) is int and type(most) is int and 0 <= least <= most):
+            raise ConfigurationError(
+                "least and most must be integers, least 0 or more and most not less than that, "
+                f"not {least!r} and {most!r}"
+            )
         self.least = least
         self.most = most
 

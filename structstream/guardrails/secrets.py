@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from math import log2
 
+from structstream.errors import ConfigurationError
+
 from .patterns import OnFind, PatternGuardrail, Rule
 
 __all__ = ["Secrets", "entropy"]
@@ -138,6 +140,10 @@ class Secrets(PatternGuardrail):
     ) -> None:
         rules = [_ISSUED, _HEADER, _PASSWORD, _TOKEN, _BLOCK]
         if min_entropy is not None:
+            if type(min_entropy) not in (int, float) or not min_entropy >= 0:
+                raise ConfigurationError(
+                    f"min_entropy must be a number of bits, 0 or more, or None, not {min_entropy!r}"
+                )
             rules.append(_random_rule(min_entropy))
         super().__init__(
             rules,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import jiter
 from pydantic import ValidationError
+from pydantic_core import SchemaError
 
 from structstream.errors import InvalidOutputError
 from structstream.jsonsink import JSONLimits
@@ -180,7 +181,11 @@ class Builder:
             else:
                 self._slot = IGNORED
         elif isinstance(part, MappingPart):
-            self._expect(node, self._mapping_key(part, name), part.value, certain=True)
+            key = name if part.keys is None else self._mapping_key(part.keys, name)
+            if key is ABSENT:
+                self._slot = IGNORED
+            else:
+                self._expect(node, key, part.value, certain=True)
 
     def _expect(self, node: Node, name: Any, shape: Shape, *, certain: bool) -> None:
         """Note what the next value of an object is. Any: a mapping's keys are of the type that it declares."""
@@ -203,16 +208,15 @@ class Builder:
                 "Extra inputs are not permitted", path=render_path(path[self._outer :]), value=json.dumps(name)
             )
 
-    def _mapping_key(self, part: MappingPart, name: str) -> Any:  # Any: as declared
-        if part.key.text is not None and part.key.text.plain:
-            return name
+    def _mapping_key(self, keys: Shape, name: str) -> Any:  # Any: as declared; ABSENT where the key is left out
+        told = json.dumps(name)
         try:
-            return part.key.validator.validate_json(json.dumps(name), context=self._context)
+            return next(iter(keys.validator.validate_json(f"{{{told}: null}}", context=self._context)), ABSENT)
         except Exception as error:  # a caller's validator may raise anything
             if self._check and self._fail_fast and self.top.certain:
                 path = self.top.parent.path_of(self.top.pos) if self.top.parent is not None else []
                 self.refused_key = True
-                raise as_invalid(error, [*path, name], json.dumps(name), self._outer) from error
+                raise as_invalid(error, [*path, name], told, self._outer, within=2) from error
             return name
 
     # --- values that close ---
@@ -296,6 +300,8 @@ class Builder:
                     top = self.top
                     name = str(top.name_of(len(top.values)))
                     value = siblings.judge(name, {**(top.raw or {}), name: raw}, self._context)
+            except SchemaError:
+                pass  # `OnErrorOmit`: it is left out
             except Exception as error:  # a caller's validator may raise anything
                 asks_outside = shape.asks_outside and self.top is not self.root
                 if self._fail_fast and self._certain and not asks_outside:
@@ -372,18 +378,23 @@ def _is_within(node: Node, outer: Node) -> bool:
     return inner is not None
 
 
-def as_invalid(error: Exception, path: list[Any], raw: str, outer: int) -> InvalidOutputError:  # Any: mapping keys
-    """What a validator found, as our error, at the path where it is, without the first `outer` items."""
+def as_invalid(
+    error: Exception, path: list[Any], raw: str, outer: int, *, within: int = 0
+) -> InvalidOutputError:  # Any: mapping keys
+    """What a validator found, as our error, at the path where it is, without the first `outer` items.
+
+    `within` tells how many items of Pydantic's own path `path` says already.
+    """
     if not isinstance(error, ValidationError):
         # A validator that raises something else than ValueError: Pydantic lets it through, we say where it was.
         problem = f"a validator raised {type(error).__name__}: {error}"
         return InvalidOutputError(problem, path=render_path(path[outer:]), value=raw)
     problems: list[Mapping[str, Any]] = list(error.errors(include_url=False, include_context=False))  # Any: Pydantic's
-    first = problems[0]
+    places = [(*path, *problem["loc"][within:])[outer:] for problem in problems]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return InvalidOutputError(
-        f"{first['msg']}{more}",
-        path=render_path([*path, *first["loc"]][outer:]),
+        f"{problems[0]['msg']}{more}",
+        path=render_path(places[0]),
         value=raw,
-        errors=[{**problem, "loc": (*path, *problem["loc"])[outer:]} for problem in problems],
+        errors=[{**problem, "loc": place} for problem, place in zip(problems, places, strict=True)],
     )

@@ -175,5 +175,8 @@ class ClosedPaths(Sequence[str]):
 
     __hash__ = None  # type: ignore[assignment]  # it reads like a list, which has none
 
+    def __reduce__(self) -> tuple[type[list[str]], tuple[list[str]]]:
+        return list, (self._paths,)  # a copy needs no text
+
     def __repr__(self) -> str:
         return repr(self._paths)

@@ -48,6 +48,23 @@ def _looks_outside(schema: object, definitions: Mapping[str, Schema], _above: fr
     return any(_looks_outside(value, definitions, _above) for value in inner)
 
 
+def _may_vanish(schema: Schema, definitions: Mapping[str, Schema], _above: frozenset[str] = frozenset()) -> bool:
+    """Whether a value of `schema` that is invalid is left out of what is around it (`OnErrorOmit`)."""
+    kind = schema["type"]
+    if kind == "definition-ref":
+        name = schema["schema_ref"]
+        return (
+            name not in _above and name in definitions and _may_vanish(definitions[name], definitions, _above | {name})
+        )
+    if kind == "default" and schema.get("on_error") == "omit":
+        return True
+    choices = schema.get("choices", ()) if kind in ("union", "tagged-union") else ()
+    inner = [*(choices.values() if isinstance(choices, Mapping) else choices)]
+    inner += [schema[key] for key in ("schema", "json_schema", "lax_schema", "strict_schema") if key in schema]
+    schemas = (item[0] if isinstance(item, tuple) else item for item in inner)
+    return kind not in _RECORDS and any(_may_vanish(item, definitions, _above) for item in schemas)
+
+
 class _Reader:
     """Reads one core schema into shapes, each definition once."""
 
@@ -165,9 +182,8 @@ class _Reader:
 
     def anything(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
         inner = Shape({"type": "any"})
-        text_key = Shape({"type": "str"}, text=TextPart(plain=True, strip=False))
         for one in (shape, inner):
-            one.record = MappingPart(text_key, inner)
+            one.record = MappingPart(None, inner)
             one.array = ArrayPart((), inner)
 
     def string(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
@@ -183,8 +199,9 @@ class _Reader:
         if item.deferred:
             shape.deferred = True
             return
-        shape.array = ArrayPart((), item)
         shape.empty = list
+        if not _may_vanish(items, self.definitions):  # where each stands is known at the end only
+            shape.array = ArrayPart((), item)
 
     def positions(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
         items = [self.shape(item, config) for item in schema["items_schema"]]
@@ -194,6 +211,8 @@ class _Reader:
             shape.deferred = True
             return
         variadic = schema.get("variadic_item_index")
+        if any(_may_vanish(item, self.definitions) for item in schema["items_schema"]):
+            return
         if variadic is None:
             shape.array = ArrayPart(tuple(items), None, is_tuple=True)
         elif variadic == len(items) - 1:
@@ -203,13 +222,16 @@ class _Reader:
         shape.empty = tuple
 
     def mapping(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
-        key = self.shape(schema.get("keys_schema") or {"type": "str"}, config)
+        keys = schema.get("keys_schema") or {"type": "str"}
+        key = self.shape(keys, config)
         value = self.shape(schema.get("values_schema") or {"type": "any"}, config)
         _refuse_field_markers(value)
         if key.deferred or value.deferred:
             shape.deferred = True
             return
-        shape.record = MappingPart(key, value)
+        judge = Shape({"type": "dict", "keys_schema": keys}, config, self.definitions)
+        plain = key.text is not None and key.text.plain
+        shape.record = MappingPart(None if plain else judge, value)
         shape.empty = dict
 
     # --- records ---

@@ -107,9 +107,12 @@ class RecordPart:
 
 @dataclass(slots=True, eq=False)
 class MappingPart:
-    """An object with free keys."""
+    """An object with free keys: `keys` judges an object of such a key; None where any text is one, as it stands.
 
-    key: Shape
+    A key is judged as one, not as a value: a strict `int` takes the key ``"1"``, for JSON has no other kind of keys.
+    """
+
+    keys: Shape | None
     value: Shape
     view: type[Any] | None = None  # Any: what shows it while it is open, noted by who made it
 

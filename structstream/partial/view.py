@@ -19,8 +19,9 @@ from pydantic_core import core_schema, to_jsonable_python
 from structstream.markers import Stated
 from structstream.text import parse_path
 
+from .detached import Detachable
 from .look import look
-from .nodes import ABSENT, Node, Open, OpenPath, TextNode, is_held
+from .nodes import ABSENT, Node, OpenPath, TextNode, is_held
 from .schema import shape_of
 from .shapes import WHITESPACE, ArrayPart, MappingPart, RecordPart, Shape
 
@@ -62,7 +63,7 @@ def _view_class(part: RecordPart | MappingPart | ArrayPart) -> type[View]:
     return cast("type[View]", part.view)
 
 
-class View(Open):
+class View(Detachable):
     """What all views of an open container share: its closed entries and its open one."""
 
     __slots__ = ("_closed", "_depth", "_has_open", "_inner", "_length", "_node", "_path")
@@ -263,9 +264,7 @@ class MappingView(View, Mapping[Any, Any]):  # Any: keys and values are of the m
         return (name for name, _ in self._visible())
 
     def __len__(self) -> int:
-        if not self._node.repeated:
-            return self._closed + self._has_open
-        return sum(1 for _ in self._visible())
+        return sum(1 for _ in self._visible()) if self._node.repeated else self._closed + self._has_open
 
     def _dump(self, options: Mapping[str, Any]) -> dict[Any, Any]:
         if isinstance(self._node.part, RecordPart):
@@ -494,7 +493,8 @@ def partial_class(model: type) -> type[Partial[Any]]:
     else:
         raise TypeError(f"Partial[...] takes a model or a dataclass, not {model!r}")
     # A field may hide a method of the same name, but not what a view itself stands on.
-    hidden = {name for name in names if name.startswith("_") and hasattr(base, name)}
-    fields = {name: _FieldView(name) for name in names if base is Partial and name not in hidden}
-    told = {"__slots__": (), "__module__": model.__module__, "__doc__": f"{model.__name__}, while it is being written."}
-    return type(f"Partial[{model.__name__}]", (base,), {**told, **fields, "_names": names, "_model": model})
+    shown = [name for name in names if base is Partial and not (name.startswith("_") and hasattr(base, name))]
+    told: dict[str, object] = {name: _FieldView(name) for name in shown}
+    told |= {"__slots__": (), "__module__": model.__module__, "_names": names, "_model": model}
+    told["__doc__"] = f"{model.__name__}, while it is being written."
+    return type(f"Partial[{model.__name__}]", (base,), told)

@@ -320,7 +320,7 @@ class AnthropicDecoder:
         return found
 
     def _index(self, value: Mapping[str, JSONValue]) -> int:
-        index = value.get("index", 0)
+        index = value.get("index") or 0
         if not isinstance(index, int):
             raise self._wrong("index of an unknown form", value)
         return index

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from .base import JSONValue
 
-__all__ = ["http_failure", "stream_failure"]
+__all__ = ["http_failure", "is_bare_error", "stream_failure"]
 
 _LONGEST_MESSAGE = 500  # characters; some gateways answer with pages
 
@@ -59,6 +59,7 @@ _BY_CODE: Mapping[str, type[ProviderError]] = {
     "billing_error": QuotaExceededError,
     "context_length_exceeded": ContextLengthError,
     "string_above_max_length": ContextLengthError,
+    "request_too_large": ContextLengthError,
     "rate_limit_exceeded": RateLimitedError,
     "rate_limit_error": RateLimitedError,
     "rate_limited": RateLimitedError,
@@ -76,6 +77,7 @@ _BY_CODE: Mapping[str, type[ProviderError]] = {
     "engine_overloaded": OverloadedError,
     "server_overloaded": OverloadedError,
     "service_unavailable": OverloadedError,
+    "insufficient_system_resource": OverloadedError,
     "unavailable": OverloadedError,
     "server_error": ServerError,
     "internal_server_error": ServerError,
@@ -192,6 +194,18 @@ def stream_failure(provider: str, value: JSONValue) -> ProviderError:
         request_id=_request_id({}, value),
         retry_after=_wait_told(facts),
     )
+
+
+def is_bare_error(value: Mapping[str, JSONValue]) -> bool:
+    """Return whether an object without the fields of an answer is an error without ``error`` around it.
+
+    So do vLLM, DashScope, and what is built with FastAPI.
+
+    >>> is_bare_error({"code": "InvalidParameter", "message": "bad"}), is_bare_error({"message": "hello"})
+    (True, False)
+    """
+    told = value.get("detail") or (value.get("message") and value.get("code"))
+    return value.get("object") == "error" or bool(told)
 
 
 def _class(facts: _Facts, status: int | None) -> type[ProviderError]:

@@ -154,7 +154,7 @@ def _chunks(body: bytes, provider: str) -> list[dict[str, JSONValue]]:
         chunks: list[dict[str, JSONValue]] = from_json(body)
     except ValueError as problem:
         raise ProtocolError(f"not JSON ({problem})", provider=provider) from None
-    if not all(isinstance(chunk, dict) for chunk in chunks):
+    if not chunks or not all(isinstance(chunk, dict) for chunk in chunks):
         raise ProtocolError("not an array of objects", provider=provider)
     return chunks
 
@@ -201,7 +201,14 @@ class GoogleDecoder:
             return []
         if event.event == "error":
             return [Failed(stream_failure(self._provider, parse_object(data, self._provider)))]
-        return self.read(parse_object(data, self._provider)) if event.event == "message" else []
+        if event.event != "message":
+            return []
+        # An error may come in the form of the array, even among events.
+        return [
+            told
+            for chunk in _chunks(data.encode("utf-8", "surrogatepass"), self._provider)
+            for told in self.read(chunk)
+        ]
 
     def close(self) -> list[ProviderEvent]:
         """Return what the end of the stream adds: nothing in this dialect."""

@@ -28,7 +28,7 @@ from structstream.request import HTTPRequest
 from structstream.response import Usage
 
 from .base import SurrogateHalves, count_of, logprobs_of, parse_object, parse_object_with_halves
-from .failures import http_failure, stream_failure
+from .failures import http_failure, is_bare_error, stream_failure
 from .openai_template import Template
 from .schema import instruction, schema_of
 from .thinking import with_thinking
@@ -66,6 +66,9 @@ _FINISH: Mapping[str, FinishReason] = {
     "safety": "filtered",
     "refusal": "refused",
 }
+# A finish that says that the provider failed, mostly without an error object beside it (OpenRouter, Mistral, vLLM;
+# api-docs.deepseek.com: "interrupted due to insufficient resource of the inference system").
+_FAILURES = frozenset({"error", "insufficient_system_resource"})
 
 
 class OpenAIChat:
@@ -191,8 +194,10 @@ class OpenAIChatDecoder:
     sequence_number: int | None = None  # the events of this dialect have no numbers
 
     __slots__ = (
+        "_broke",
         "_calls",
         "_counts",
+        "_deltas",
         "_finished",
         "_halves",
         "_latest",
@@ -205,6 +210,8 @@ class OpenAIChatDecoder:
     def __init__(self, provider: str) -> None:
         self._provider = provider
         self._started = False
+        self._deltas = False  # the answer comes in pieces: a whole message after them repeats it
+        self._broke = ""  # the finish that says so
         self._thinking = ""  # the key under which this provider thinks aloud; some send two with the same text
         self._finished: dict[int, str] = {}
         self._calls: dict[tuple[int, int | str], _Call] = {}
@@ -251,7 +258,10 @@ class OpenAIChatDecoder:
             value = chunk.get(key)
             if value:
                 handler(self, value, out)
-        if not out and chunk.get("object") == "error":
+        if self._broke and not any(isinstance(event, Failed) for event in out):
+            words = {"message": f"the provider broke its answer off with finish_reason {self._broke!r}"}
+            self._error({**words, "code": self._broke}, out)
+        if not out and "choices" not in chunk and is_bare_error(chunk):
             out.append(Failed(stream_failure(self._provider, chunk)))
         return out
 
@@ -291,8 +301,10 @@ class OpenAIChatDecoder:
                 raise self._wrong("a choice", choice)
             number = choice.get("index") or 0
             delta = choice.get("delta")
-            if delta is None:  # a whole answer has a message instead
+            if delta is None and not self._deltas:  # a whole answer has a message instead
                 delta = choice.get("message")
+            elif delta is not None:
+                self._deltas = True
             if delta:
                 if not isinstance(delta, dict) or not isinstance(number, int):
                     raise self._wrong("a choice", choice)
@@ -318,6 +330,8 @@ class OpenAIChatDecoder:
                 self._content(self._text(part["text"], "content"), number, out)
             elif kind == "thinking" and part.get("thinking"):
                 self._think("content", part["thinking"], number, out)
+            elif kind == "reasoning" and part.get("summary"):  # Databricks
+                self._think("content", part["summary"], number, out)
 
     def _reasoning(self, value: JSONValue, number: int, out: list[ProviderEvent]) -> None:
         self._think("reasoning", value, number, out)
@@ -354,7 +368,8 @@ class OpenAIChatDecoder:
                         out.append(ToolDelta(text, known.number, "", "", number))
                     continue
             if function is not None:  # other kinds of tools than functions are none of ours
-                self._call(index, call.get("id") or "", function, number, out)
+                id_ = call.get("id") or ""
+                self._call(index, str(id_) if type(id_) is int else id_, function, number, out)
 
     def _function_call(self, function: JSONValue, number: int, out: list[ProviderEvent]) -> None:
         self._call("function_call", "", function, number, out)
@@ -375,11 +390,15 @@ class OpenAIChatDecoder:
             out.append(ToolDelta(text, known.number, "", "" if known.name else name, number))
             known.name = known.name or name
         self._latest[number] = known
-        if index is not None:
-            self._calls[number, index] = known
+        # Where no index is given, the id says which call goes on.
+        if index is not None or known.id:
+            self._calls[number, known.id if index is None else index] = known
 
     def _known_call(self, index: int | str | None, id_: str, name: str, number: int) -> _Call | None:
-        known = self._latest.get(number) if index is None else self._calls.get((number, index))
+        if index is None:
+            known = self._calls.get((number, id_)) or self._latest.get(number)
+        else:
+            known = self._calls.get((number, index))
         if known is None or not name:
             return known
         # A name begins a call, but some repeat it. Mistral gives no index, Gemini's relay gives 0 to all: the id tells.
@@ -401,7 +420,13 @@ class OpenAIChatDecoder:
         raw = self._text(reason, "finish_reason")
         if self._finished.get(number) != raw:
             self._finished[number] = raw
+            if not number and raw.lower() in _FAILURES:
+                self._broke = raw
             out.append(Finished(_FINISH.get(raw.lower(), "other"), raw, number))
+
+    def _choice_error(self, error: JSONValue, number: int, out: list[ProviderEvent]) -> None:
+        if not number:
+            self._error(error, out)
 
     def _usage(self, usage: JSONValue, out: list[ProviderEvent]) -> None:
         if not isinstance(usage, dict):
@@ -409,8 +434,11 @@ class OpenAIChatDecoder:
         out.append(UsageReported(_usage_of(usage)))
 
     def _groq(self, extension: JSONValue, out: list[ProviderEvent]) -> None:
-        if isinstance(extension, dict) and isinstance(extension.get("usage"), dict):
-            self._usage(extension["usage"], out)
+        told = extension if isinstance(extension, dict) else {}
+        if isinstance(told.get("usage"), dict):
+            self._usage(told["usage"], out)
+        if told.get("error"):  # why the stream stops early
+            self._error(told["error"], out)
 
     def _error(self, error: JSONValue, out: list[ProviderEvent]) -> None:
         out.append(Failed(stream_failure(self._provider, {"error": error})))
@@ -445,6 +473,7 @@ _CHUNK: Sequence[tuple[str, _OfChunk]] = (
 _CHOICE: Sequence[tuple[str, _OfChoice]] = (
     ("logprobs", OpenAIChatDecoder._logprobs),
     ("finish_reason", OpenAIChatDecoder._finish_reason),
+    ("error", OpenAIChatDecoder._choice_error),
 )
 _DELTA: Mapping[str, _OfChoice] = {
     "content": OpenAIChatDecoder._content,

@@ -65,9 +65,6 @@ class OutputItems:
     Args:
         provider: the provider's name, for errors.
         goes_on: of an item that is met without its beginning, whatever came before was told.
-
-    Attributes:
-        told: whether anything of any item was told.
     """
 
     __slots__ = (
@@ -81,7 +78,6 @@ class OutputItems:
         "_refused",
         "_spoken",
         "_thinking",
-        "told",
     )
 
     def __init__(self, provider: str, *, goes_on: bool = False) -> None:
@@ -90,7 +86,6 @@ class OutputItems:
         self._items: dict[int | str, OutputItem] = {}
         self._calls = self._others = 0  # others: messages beside the answer
         self._answered = self._spoken = self._refused = False
-        self.told = goes_on
         self._thinking = ""  # the form in which it thinks aloud: some send two of the same
         self._halves: SurrogateHalves | None = None
 
@@ -100,6 +95,11 @@ class OutputItems:
         if self._calls:
             return "tool"
         return "refused" if self._refused and not self._spoken else "stop"
+
+    @property
+    def answered(self) -> bool:
+        """Whether anything of an answer was told: reasoning is none, the final response may hold all else."""
+        return self._goes_on or self._answered or self._refused or self._calls > 0
 
     def join_halves(self) -> None:
         """From now on join characters that are cut between two pieces; that costs time, so only where one was seen."""
@@ -173,7 +173,6 @@ class OutputItems:
             text = self._halves.join(text, kind, item.index, place)
         if text:
             item.told.add((kind, place))
-            self.told = True
             _PARTS[kind](self, kind, item, text, out)
 
     def tell_part(self, item: OutputItem, place: int, part: Mapping[str, JSONValue], out: _Out) -> None:
@@ -214,7 +213,8 @@ class OutputItems:
                 for place, part in enumerate(self.objects(said.get(key), key)):
                     self.tell_part(item, place, part, out)
         signature = said.get("encrypted_content")
-        if kind == "reasoning" and isinstance(signature, str) and signature:
+        if kind == "reasoning" and isinstance(signature, str) and signature and ("seal", 0) not in item.told:
+            item.told.add(("seal", 0))
             out.append(ThinkingDelta("", signature))
 
     def objects(self, value: JSONValue, what: str) -> list[Mapping[str, JSONValue]]:
@@ -248,7 +248,6 @@ class OutputItems:
             raise self._wrong("a function call", [id_, name])
         new = item.call is None
         if item.call is None:
-            self.told = True
             item.call = self._calls
             self._calls += 1
         if new or text or (name and not item.name):

@@ -345,7 +345,7 @@ class OpenAIResponsesDecoder:
 
     def _stopped(self, event: _Event, out: list[ProviderEvent]) -> _Event:
         response = self._response(event, out)
-        if not self._items.told:
+        if not self._items.answered:
             for index, item in enumerate(self._items.objects(response.get("output"), "output")):
                 self._items.tell_item(self._items.at(index), item, out)
         tier = _word(response, "service_tier")
@@ -354,6 +354,11 @@ class OpenAIResponsesDecoder:
         return response
 
     def _completed(self, event: _Event, out: list[ProviderEvent]) -> None:
+        told = event.get("response")
+        ending = _UNFINISHED.get(told.get("status") or "") if isinstance(told, dict) else None
+        if ending is not None:  # some name every end so, and tell in the response which it was
+            ending(self, event, out)
+            return
         response = self._stopped(event, out)
         self._finish(Finished(self._items.reason, "completed"), response, out)
 
@@ -454,7 +459,8 @@ _EVENTS: Mapping[str, _Handler] = {
     "error": OpenAIResponsesDecoder._error,
 }
 
-_ENDINGS = ("completed", "incomplete", "cancelled", "failed")
+_UNFINISHED = {status: _EVENTS[f"response.{status}"] for status in ("incomplete", "cancelled", "failed")}
+_ENDINGS = ("completed", *_UNFINISHED)
 
 # The events of a part of an item: its kind, the keys of its place and of its text, and whether that is the whole text.
 _PART_EVENTS: Mapping[str, _Row] = {

@@ -12,6 +12,7 @@ import json
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import PydanticUserError, TypeAdapter
@@ -228,12 +229,35 @@ def _build(response_model: object, form_name: StrictFormName) -> ModelSchema:
     name = _name(response_model)
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(response_model)  # type: ignore[arg-type]  # Any: the type is the caller's
-        schema = adapter.json_schema(mode="validation", by_alias=True)
+        schema = _finite(adapter.json_schema(mode="validation", by_alias=True))
     except (PydanticInvalidForJsonSchema, PydanticUserError, SchemaError, NameError) as problem:
-        raise ConfigurationError(f"response_model {response_model!r} has no JSON schema: {problem}") from problem
+        reason = str(problem).partition("\n")[0]
+        raise ConfigurationError(f"response_model {response_model!r} has no JSON schema: {reason}") from problem
+    except KeyError as missing:
+        raise ConfigurationError(
+            f"response_model {response_model!r} has no JSON schema: it refers to {missing.args[0]!r}, where nothing is "
+            "defined"
+        ) from missing
     root = _root_inlined(schema)
     wrap = None if root.get("type") == "object" else WRAP_KEY
     return _of_schema(name, schema if wrap is None else _wrapped(schema), wrap, form_name)
+
+
+def _finite(schema: Any) -> Any:  # Any: JSON
+    """A schema without defaults and examples that JSON cannot say, such as a default of infinity."""
+    if isinstance(schema, dict):
+        return {
+            name: _finite(value)
+            for name, value in schema.items()
+            if name not in ("default", "examples") or isinstance(value, dict) or _is_finite(value)
+        }
+    return [_finite(item) for item in schema] if isinstance(schema, list) else schema
+
+
+def _is_finite(value: Any) -> bool:  # Any: JSON
+    if isinstance(value, list):
+        return all(map(_is_finite, value))
+    return not isinstance(value, float) or isfinite(value)
 
 
 def _of_schema(name: str, plain: _Schema, wrap: str | None, form_name: StrictFormName) -> ModelSchema:

@@ -1,4 +1,4 @@
-"""What observing costs: CPU microseconds for each streamed event, with observers off and on.
+"""What observing and guarding cost: CPU microseconds for each streamed event, with observers and guardrails off and on.
 
 What they add is measured in this process, where an answer comes from memory, one event a read, and no network blurs it;
 off and on take turns. What an event costs end to end, off and on, is measured over HTTP as in the section of that name.
@@ -33,6 +33,7 @@ __all__ = ["run"]
 MORE_ROUNDS = 5  # in memory a round is short; a few per cent are to be told apart
 LENGTH = 16 << 10
 OFF, PROMETHEUS, FIGURES, LOGS, OTEL = "off", "Prometheus", "Outcome.metrics", "logs (INFO)", "OpenTelemetry, no SDK"
+GUARDED = "Prometheus, and guardrails for personal data and secrets"
 
 Settings = Callable[[], dict[str, Any]]  # Any: the arguments of a service
 
@@ -41,6 +42,7 @@ def watchers() -> dict[str, Settings]:
     """Return, by name, what makes the settings of each way to observe."""
     from prometheus_client import CollectorRegistry
 
+    from structstream import PersonalData, Secrets
     from structstream.instrumentation.logs import LogObserver
     from structstream.instrumentation.prometheus import PrometheusObserver
 
@@ -51,6 +53,10 @@ def watchers() -> dict[str, Settings]:
     found: dict[str, Settings] = {
         OFF: dict,
         PROMETHEUS: lambda: {"observers": [PrometheusObserver(CollectorRegistry())]},
+        GUARDED: lambda: {
+            "observers": [PrometheusObserver(CollectorRegistry())],
+            "guardrails": [PersonalData(), Secrets()],
+        },
         FIGURES: lambda: {"metrics": True},
         LOGS: lambda: {"observers": [LogObserver(logger=quiet)]},
     }
@@ -107,7 +113,7 @@ def run(options: Options) -> Section:
     event = 1e6 / len(memory.events)
     least = {name: min(found) * event for name, found in times.items()}  # what others' work did not lengthen
     added = {name: found - least[OFF] for name, found in least.items()}
-    whole = end_to_end(options, {name: ways[name] for name in (OFF, PROMETHEUS)})
+    whole = end_to_end(options, {name: ways[name] for name in (OFF, PROMETHEUS, GUARDED)})
     rows = [(name, least[name], added[name], 100 * added[name] / whole[OFF], whole.get(name)) for name in ways]
     columns = (
         "observers",
@@ -117,8 +123,11 @@ def run(options: Options) -> Section:
         "end to end, us/event",
     )
     table = Table(f"Events of {LENGTH >> 10} KB from memory; of {SIZE >> 10} KB over HTTP", columns, rows)
-    bar = Bar("Prometheus: CPU added to an event end to end", 100 * added[PROMETHEUS] / whole[OFF], 5, "%")
-    return Section("metrics", "What observing costs", [table], [bar])
+    bars = [
+        Bar(f"{name}: CPU added to an event end to end", 100 * added[name] / whole[OFF], most, "%")
+        for name, most in ((PROMETHEUS, 5), (GUARDED, 25))
+    ]
+    return Section("metrics", "What observing and guarding costs", [table], bars)
 
 
 def end_to_end(options: Options, ways: Mapping[str, Settings]) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """What guardrails keep back is kept back from a cassette: its events are written as the gate lets their texts through.
 
-A recording holds what came over the wire, cut into deltas, so a datum stands in it in pieces. The texts that one place in
-the events brings are put together, go through the gate, and what comes out of it is put where it came out.
+A recording holds what came over the wire, cut into deltas, so a datum stands in it in pieces. The texts that one place
+in the events brings are put together, go through the gate, and what comes out is put where it came out.
 """
 
 from __future__ import annotations

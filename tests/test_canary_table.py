@@ -413,7 +413,13 @@ async def run(place: Place, planted: Sequence[str], path: Path) -> Left:
 
 def leaks(left: Left, planted: Sequence[str]) -> dict[str, list[str]]:
     """The channels in which canaries were found, and which."""
-    found = {name: found_in(list(told(left)), planted) for name, told in CHANNELS.items()}
+    # Times, and numbers of threads and spans, may have the first few digits of a card in them: of it more is looked for.
+    words = [planted[0], *planted[2:]]
+    told = {name: list(tell(left)) for name, tell in CHANNELS.items()}
+    found = {
+        name: found_in(seen, words) + ([planted[1]] if planted[1][:9] in "\n".join(seen) else [])
+        for name, seen in told.items()
+    }
     return {name: seen for name, seen in found.items() if seen}
 
 

@@ -34,6 +34,7 @@ from structstream.testing import SimulatedProvider
 from structstream.testing.cassettes import Cassette
 from structstream.testing.faults import Fault, in_band_error, length, refusal, reset_at_byte, status, two_tool_calls
 from structstream.testing.script import Script
+from structstream.transport import transport_of
 from structstream.verdicts import Verdict
 from tests.rawserver import EVENT_STREAM, http_head, raw_server
 from tests.test_canary import canaries, found_in, outcomes, responses
@@ -107,7 +108,7 @@ class MistakenLater(Guardrail):
     name = "mistaken"
     unit = "field"
 
-    async def check_text(self, piece: Any) -> Any:  # type: ignore[override]  # Any: it raises
+    async def check_text(self, piece: Any) -> Any:  # Any: it raises
         raise ValueError(f"cannot judge {piece.text}")
 
 
@@ -387,6 +388,7 @@ async def run(place: Place, planted: Sequence[str], path: Path) -> Left:
                 **place.asked(planted),
             }
         )
+        transport = cassette.wrap(transport_of(client, SystemClock()))
         for _again in range(1 + ("cache" in repr(place.service(planted)))):
             stream = service.route_structured_streaming(request)
             stream.on_complete("*", lambda path, value: left.given.append((path, value)))
@@ -400,10 +402,10 @@ async def run(place: Place, planted: Sequence[str], path: Path) -> Left:
             policies,
             cassette,
             *place.rails,
-            cassette.wrap(service._given),
-        ]  # type: ignore[arg-type]  # it was given
+            transport,
+        ]
         try:
-            await stream.result()
+            left.ended().unwrap()
         except Exception as error:  # noqa: BLE001  # it is looked at
             left.raised.append(error)
     if place.records:
@@ -413,7 +415,7 @@ async def run(place: Place, planted: Sequence[str], path: Path) -> Left:
 
 def leaks(left: Left, planted: Sequence[str]) -> dict[str, list[str]]:
     """The channels in which canaries were found, and which."""
-    # Times, and numbers of threads and spans, may have the first few digits of a card in them: of it more is looked for.
+    # Times, and numbers of threads and spans, may hold the first few digits of a card: of it more is looked for.
     words = [planted[0], *planted[2:]]
     told = {name: list(tell(left)) for name, tell in CHANNELS.items()}
     found = {

@@ -21,6 +21,7 @@ from openai import AsyncOpenAI
 from prometheus_client import CollectorRegistry, generate_latest
 from pydantic import BaseModel, field_validator, model_validator
 
+from structstream.clock import SystemClock
 from structstream.facts import Fact, StreamInfo
 from structstream.guardrails import CallableGuardrail, Guardrail, PersonalData, Secrets
 from structstream.instrumentation.logs import LogObserver

@@ -113,6 +113,8 @@ class Exchange(Generic[T]):
         # What is judged is read from its beginning, so nothing is taken up in the middle of a text.
         stream = None if guardrails else route.take_up(request)
         self._call = stream or route.encode(request)
+        if guardrails:
+            self._call = replace(self._call, guardrails=tuple(guardrails))
         going_on = request.continuation
         if going_on is not None and stream is None:
             going_on = replace(going_on, take_up=None)

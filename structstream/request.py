@@ -72,13 +72,15 @@ class HTTPRequest:
         method: ``POST``; ``GET`` for what has no body.
         path: appended to the base URL, with a leading slash.
         headers: what the dialect demands beside the key; the key is the transport's business.
-        body: the JSON body as plain data.
+        body: the JSON body as plain data. It stays out of the repr, as the headers do: a repr ends up in logs.
+        guardrails: what judges the answer; who keeps what came keeps no more of it than they let through.
     """
 
     method: str
     path: str
-    headers: Mapping[str, str]
-    body: Mapping[str, Any]  # Any: JSON
+    headers: Mapping[str, str] = field(repr=False)
+    body: Mapping[str, Any] = field(repr=False)  # Any: JSON
+    guardrails: Sequence[Guardrail] = field(default=(), repr=False, compare=False)
 
     def content(self) -> bytes:
         """The body as UTF-8 JSON."""

@@ -155,7 +155,7 @@ FLOORS: Sequence[Floor] = (
     Floor(
         "leaves",
         ("testing", "testing.*"),
-        (*_WORDS, "sse", "residual", "residual.*", *_EDGE, "testing", "testing.*"),
+        (*_WORDS, "sse", "gate", "residual", "residual.*", *_EDGE, "testing", "testing.*"),
         _JSON | {"h11", "vcr", "yaml"},
         frozenset(),
     ),

@@ -66,7 +66,9 @@ class Rail:
         try:
             return self.guardrail.check_text(piece)
         except Exception as error:  # noqa: BLE001  # the guardrail is the caller's: whatever it raises closes the gate
-            return self.failed(type(error).__name__, piece.path)
+            why = type(error).__name__
+        # Outside of the block: what it raised may quote the text, and must not hang on the error that is told.
+        return self.failed(why, piece.path)
 
     def check_prompt(self, text: str) -> Judgement:
         """Ask the guardrail about the prompt.
@@ -77,7 +79,8 @@ class Rail:
         try:
             return self.guardrail.check_prompt(text)
         except Exception as error:  # noqa: BLE001  # as above
-            return self.failed(type(error).__name__, "")
+            why = type(error).__name__
+        return self.failed(why, "")
 
     def failed(self, why: str, path: str) -> Verdict:
         """Note that the guardrail failed; return what follows where it is allowed to fail open.

@@ -16,6 +16,7 @@ from structstream.errors import ConfigurationError
 
 from .errors import CassetteError, NotRecordedError
 from .file import CassetteFile, Interaction
+from .guarding import Guarded
 from .matching import MATCH_ON, relative
 from .playback import exact
 from .recording import KEY, Recording, recut_like
@@ -48,6 +49,7 @@ class Cassette:
 
     What is written holds of headers and query only what an allow-list names, and no secret: see
     `structstream.testing.cassettes.scrubbing.Scrubber`. If one is found where it cannot be redacted, there is no file.
+    What the guardrails of a request keep back or take out does not get into the file either.
 
     Args:
         path: the file.
@@ -218,7 +220,7 @@ class Cassette:
 
     def _asked(self, request: HTTPRequest, url: str) -> Any:  # Any: vcrpy's own object
         headers = {"content-type": "application/json", **request.headers}
-        return Request(request.method, url, request.content(), headers)
+        return Request(request.method, url, Guarded(request.guardrails).question(request.content()), headers)
 
     def _scrubbed(self, request: Any) -> Any:  # Any: vcrpy's own object, a copy; None where a filter dropped it
         if request is None:
@@ -231,12 +233,13 @@ class Cassette:
         return request
 
     def _answer(self, take: Take) -> dict[str, Any]:  # Any: YAML
-        heard = take.recording()
-        recording = self._scrubber.recording(heard)
+        guarded = Guarded(take.request.guardrails)
+        recording = self._scrubber.recording(guarded.recording(take.recording()))
+        headers = guarded.headers(self._scrubber.headers(take.headers))
         known = take.status in HTTPStatus._value2member_map_
         return {
             "status": {"code": take.status, "message": HTTPStatus(take.status).phrase if known else ""},
-            "headers": {name: [value] for name, value in self._scrubber.headers(take.headers).items()},
+            "headers": {name: [value] for name, value in headers.items()},
             "body": {"string": recording.body},
             KEY: {name: self._clean(value) for name, value in recording.key().items()},
         }

@@ -199,7 +199,10 @@ def _is_placeholder(value: object) -> bool:
 
 
 def _without_query(location: str) -> str:
-    parts = urlsplit(location)
+    try:
+        parts = urlsplit(location)
+    except ValueError:  # such as brackets around what is no address
+        return REDACTED
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 

@@ -24,7 +24,7 @@ from structstream import (
     Timeouts,
 )
 from structstream.guardrails import PersonalData
-from structstream.testing import SimulatedProvider, length, reset_at_byte, status
+from structstream.testing import Script, SimulatedProvider, length, reset_at_byte, status
 
 MODEL = "simulated/gpt-4o"
 
@@ -80,7 +80,8 @@ async def progress(service: StructuredLLMService) -> None:
 async def error_handling(service: StructuredLLMService) -> None:
     """A failure is one typed error, whose outcome holds what could be saved."""
     try:
-        await service.route_structured(profile(max_retries=0, headers={"x-simulate": str(status(429))}))
+        busy = status(429, {"retry-after": "0.1"})
+        await service.route_structured(profile(max_retries=0, headers={"x-simulate": str(busy)}))
     except RateLimitedError as error:
         print("rate limited:", error)
     try:
@@ -93,6 +94,7 @@ async def error_handling(service: StructuredLLMService) -> None:
 async def batch(service: StructuredLLMService) -> None:
     """Many requests, a few at a time; one that fails loses no other."""
     requests = [profile(f"Engineer number {number}") for number in range(5)]
+    requests[2] = profile("Nobody", max_retries=0, headers={"x-simulate": str(status(503))})
     async for index, response in service.stream_many(requests, concurrency=3):
         if response.is_complete:
             print(f"request {index}:", response.error or response.result.name)
@@ -154,7 +156,8 @@ async def main(names: list[str]) -> int:
     if unknown:
         print(f"no example {', '.join(unknown)}; there are {', '.join(EXAMPLES)}")
         return 2
-    async with SimulatedProvider(document=DOCUMENT) as provider, StructuredLLMService() as service:
+    pace = Script(tokens_per_second=1000)
+    async with SimulatedProvider(document=DOCUMENT, script=pace) as provider, StructuredLLMService() as service:
         os.environ["STRUCTSTREAM_SIMULATED_BASE_URL"] = provider.base_url
         for name in names or EXAMPLES:
             print(f"--- {name}: {(EXAMPLES[name].__doc__ or '').splitlines()[0]}")

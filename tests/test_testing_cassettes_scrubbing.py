@@ -17,6 +17,12 @@ KEY = "sk-planted-0123456789abcdefghij"
 
 FORMS = [
     SECRET,
+    json.dumps(json.dumps(SECRET))[3:-3],  # as the arguments of a tool stand in a body
+    json.dumps(SECRET)[1:-1].replace("\\u00e4", "\\u00E4"),
+    json.dumps(SECRET)[1:-1].replace("/", "\\/"),
+    base64.b64encode(f"user:{SECRET}, and more".encode()).decode(),
+    base64.b64encode(f"me:{SECRET}, and more".encode()).decode(),
+    base64.urlsafe_b64encode(f"{SECRET}???>>>".encode()).decode(),
     quote(SECRET, safe=""),
     json.dumps(SECRET)[1:-1],
     json.dumps(SECRET, ensure_ascii=False)[1:-1],
@@ -40,6 +46,13 @@ def test_a_known_secret_is_taken_out_in_every_form(form: str) -> None:
     scrubber = Scrubber([SECRET])
     assert scrubber.text(f"a {form} b") == f"a {REDACTED} b"
     assert scrubber.places({"response": {"body": {"string": f"a {form} b".encode()}}}) == ["response.body.string"]
+
+
+@pytest.mark.parametrize("key", [KEY, SHAPES[1]])
+@pytest.mark.parametrize("before", ["", "a", "ab", "abc"])
+def test_what_looks_like_a_key_is_taken_out_of_base64(key: str, before: str) -> None:
+    written = base64.b64encode(f"{before} {key}".encode()).decode()
+    assert Scrubber().text(f'{{"said": "{written}"}}') == f'{{"said": "{REDACTED}"}}'
 
 
 @pytest.mark.parametrize("key", SHAPES)
@@ -111,6 +124,33 @@ def test_a_secret_in_pieces_is_found_where_it_cannot_be_taken_out() -> None:
     assert scrubber.places({"body": body}, joined=False) == []
 
 
+def cut(text: str) -> list[str]:
+    return [text[start : start + 4] for start in range(0, len(text), 4)]
+
+
+def events(*data: object) -> bytes:
+    return "".join(f"data: {json.dumps(each)}\n\n" for each in data).encode()
+
+
+def choice(index: int, text: str) -> dict[str, object]:
+    return {"choices": [{"index": index, "delta": {"content": text}}]}
+
+
+PIECES = {
+    "a shape that nobody told of": events(*(choice(0, piece) for piece in cut(f"it is {KEY}, says he"))),
+    "beside another choice": events(
+        *(choice(at, text) for piece in cut("an odd-planted-key") for at, text in ((0, piece), (1, "no")))
+    ),
+    "over two blocks": events({"index": 0, "text": "odd-plan"}, {"index": 1, "text": "ted-key"}),
+    "in a list of answers": json.dumps([{"parts": [{"text": piece}]} for piece in cut("an odd-planted-key")]).encode(),
+}
+
+
+@pytest.mark.parametrize("name", PIECES)
+def test_a_secret_in_pieces_is_found_however_they_come(name: str) -> None:
+    assert Scrubber(["odd-planted-key"]).places({"body": PIECES[name]}) == ["body, over several events"]
+
+
 def test_names_are_looked_at_as_well() -> None:
     assert Scrubber().places({"a": {KEY: 1}}) == ["a name in a"]
 
@@ -139,3 +179,8 @@ def test_a_cut_within_a_secret_moves_to_its_end() -> None:
         chunks=(Chunk(1, b"a " + KEY[:9].encode()), Chunk(2, KEY[9:].encode() + b" b"), Chunk(3, b"c"))
     )
     assert Scrubber().recording(recording).chunks == (Chunk(1, b"a [redacted]"), Chunk(2, b" b"), Chunk(3, b"c"))
+
+
+@pytest.mark.parametrize("bomb", [b"[" * 200_000, b"[" * 940 + b'"odd"' + b"]" * 940, b"data: " + b'{"a":' * 200_000])
+def test_a_bomb_of_brackets_is_looked_at_without_a_crash(bomb: bytes) -> None:
+    assert Scrubber(["odd-planted-key"]).places(bomb) == []

@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
@@ -53,7 +54,7 @@ class Scrubber:
 
     Known are the secrets that are given, those of the environment (variables whose names end in KEY, TOKEN, SECRET or
     PASSWORD), those that a request carried to where it went, and whatever has the form of a provider's key. Each is
-    known as it is, and as JSON, a URL and Base64 write it.
+    known as it is, and as JSON, a URL and Base64 write it, the last with whatever stands before and after it there.
 
     Args:
         secrets: those that nothing else tells.
@@ -120,12 +121,15 @@ class Scrubber:
 
     def body(self, body: bytes) -> bytes:
         """Return `body` without secrets."""
-        return self._pattern().sub(REDACTED.encode(), body)
+        clean, done = b"", 0
+        for start, end in self._spans(body):
+            clean, done = clean + body[done:start] + REDACTED.encode(), end
+        return clean + body[done:]
 
     def recording(self, recording: Recording) -> Recording:
         """Return `recording` without secrets; a cut within one moves to its end."""
         body = recording.body
-        spans = [match.span() for match in self._pattern().finditer(body)]
+        spans = self._spans(body)
 
         def moved(cut: int) -> int:
             before = [(start, end) for start, end in spans if start < cut]
@@ -144,7 +148,7 @@ class Scrubber:
 
         Args:
             value: texts, bytes, mappings, lists.
-            joined: also look at the texts that a stream of events brings piece by piece, for the known secrets.
+            joined: also look at the texts that a stream of events, or a list of answers, brings piece by piece.
         """
         return list(dict.fromkeys(self._places(value, "", joined=joined)))
 
@@ -161,15 +165,25 @@ class Scrubber:
             data = value.encode("utf-8", "replace") if isinstance(value, str) else value
             if self._is_secret(data):
                 yield path
-            elif joined and b"data:" in data and self._known:
-                yield from (f"{path}, over several events" for text in _said(data) if self._is_known(text))
+            elif joined:
+                said = (text.encode("utf-8", "replace") for text in _said(data))
+                yield from (f"{path}, over several events" for text in said if self._is_secret(text))
 
     def _is_secret(self, data: bytes) -> bool:
-        return bool(self._pattern().search(data))
+        return bool(self._spans(data))
 
-    def _is_known(self, text: str) -> bool:
-        data = text.encode("utf-8", "replace")
-        return any(secret in data for secret in self._known)
+    def _spans(self, data: bytes) -> list[tuple[int, int]]:
+        """Where secrets stand, in order, apart from one another."""
+        pattern = self._pattern()
+        found = [match.span() for match in pattern.finditer(data)]
+        found += [run.span() for run in _RUNS.finditer(data) if any(map(pattern.search, _decoded(run[0])))]
+        apart: list[tuple[int, int]] = []
+        for start, end in sorted(found):
+            if apart and start < apart[-1][1]:
+                apart[-1] = (apart[-1][0], max(end, apart[-1][1]))
+            else:
+                apart.append((start, end))
+        return apart
 
     def _pattern(self) -> re.Pattern[bytes]:
         known = sorted(self._known, key=len, reverse=True)  # a secret within a longer one must not leave its rest
@@ -189,8 +203,26 @@ _FORMS: tuple[Callable[[str], str], ...] = (
     lambda secret: quote(secret, safe=""),
     lambda secret: json.dumps(secret)[1:-1],
     lambda secret: json.dumps(secret, ensure_ascii=False)[1:-1],
+    lambda secret: _ESCAPES.sub(lambda escape: escape[0][:2] + escape[0][2:].upper(), json.dumps(secret)[1:-1]),
+    lambda secret: json.dumps(secret)[1:-1].replace("/", "\\/"),
+    lambda secret: json.dumps(json.dumps(secret)[1:-1])[1:-1],  # as JSON within JSON: the arguments of a tool
+    lambda secret: json.dumps(json.dumps(secret, ensure_ascii=False)[1:-1], ensure_ascii=False)[1:-1],
     lambda secret: base64.b64encode(secret.encode("utf-8", "replace")).decode(),
 )
+_ESCAPES = re.compile(r"\\u[0-9a-f]{4}")
+
+# What may be Base64, in either alphabet, and long enough to hold a key.
+_RUNS = re.compile(rb"[A-Za-z0-9+/_\-]{11,}={0,2}")
+_STANDARD = bytes.maketrans(b"-_", b"+/")
+
+
+def _decoded(run: bytes) -> Iterator[bytes]:
+    """What `run` says as Base64 that begins at any of its first four characters: more may stand before it."""
+    digits = run.rstrip(b"=").translate(_STANDARD)
+    for start in range(4):
+        whole = digits[start:]
+        whole = whole[: len(whole) - (len(whole) % 4 == 1)]  # a single digit over says nothing
+        yield base64.b64decode(whole + b"=" * (-len(whole) % 4))
 
 
 def _is_placeholder(value: object) -> bool:
@@ -207,29 +239,47 @@ def _without_query(location: str) -> str:
 
 
 def _said(body: bytes) -> list[str]:
-    """The texts of a stream of JSON events: of each place in the events all that came there, put together."""
-    texts: dict[tuple[str, str], list[str]] = {}
+    """The texts of a stream of JSON: of each place in its events all that came there, put together.
+
+    Once by the indices that the events name, as what they bring of several choices is mixed, and once without, as what
+    one block begins the next may end.
+    """
+    texts: dict[tuple[str, bool, str], list[str]] = {}
+    for name, data in _events(body):
+        for indexed in (True, False):
+            with suppress(RecursionError):
+                for path, text in _leaves(data, "", indexed=indexed):
+                    texts.setdefault((name, indexed, path), []).append(text)
+    return ["".join(pieces) for pieces in texts.values()]
+
+
+def _events(body: bytes) -> Iterator[tuple[str, object]]:
+    if body.lstrip()[:1] == b"[":
+        with suppress(ValueError, RecursionError):
+            yield "", json.loads(body)
+    if b"data:" not in body:
+        return
     decoder = SSEDecoder()
     try:
         events = [*decoder.feed(body), *decoder.close(dispatch_unterminated=True)]
     except StructStreamError:
-        return []
+        return
     for event in events:
-        try:
-            data = json.loads(event.data)
-        except ValueError:
-            continue
-        for path, text in _leaves(data, ""):
-            texts.setdefault((event.event, path), []).append(text)
-    return ["".join(pieces) for pieces in texts.values()]
+        with suppress(ValueError, RecursionError):
+            yield event.event, json.loads(event.data)
 
 
-def _leaves(value: object, path: str) -> Iterator[tuple[str, str]]:
+_INDICES = ("index", "output_index", "content_index", "summary_index")
+
+
+def _leaves(value: object, path: str, *, indexed: bool) -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
+        if indexed:
+            path += "".join(f"[{value[name]}]" for name in _INDICES if isinstance(value.get(name), int))
         for name, item in value.items():
-            yield from _leaves(item, f"{path}.{name}")
+            yield from _leaves(item, f"{path}.{name}", indexed=indexed)
     elif isinstance(value, list):
         for item in value:
-            yield from _leaves(item, path)
+            yield from _leaves(item, path, indexed=indexed)
     elif isinstance(value, str):
         yield path, value

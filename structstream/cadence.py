@@ -7,12 +7,14 @@ from contextlib import aclosing, suppress
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .facts import StepsJoined
 from .response import StreamingResponse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Sequence
 
     from .clock import Clock
+    from .facts import Tell
     from .response import Step
 
 __all__ = ["Patience", "coalesced", "spaced"]
@@ -77,12 +79,17 @@ class Patience:
 
     One who takes longer than a tenth of a second for them gets the rest as one step: the newest values, and every
     completion. So he lags behind the provider by no more than that and one read.
+
+    Args:
+        clock: measures him.
+        tell: hears how many steps became part of a later one; None for nobody.
     """
 
-    __slots__ = ("_clock",)
+    __slots__ = ("_clock", "_tell")
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, tell: Tell | None = None) -> None:
         self._clock = clock
+        self._tell = tell
 
     def steps(self, responses: Sequence[StreamingResponse[T]]) -> Iterator[StreamingResponse[T]]:
         """Yield the steps, the last ones perhaps as one."""
@@ -99,11 +106,17 @@ class Patience:
             else:
                 yield response
         if held is not None:
+            _say(held, self._tell)
             yield held
 
 
+def _say(step: StreamingResponse[Any], tell: Tell | None) -> None:  # Any: of any response model
+    if step.coalesced > 1 and tell is not None:
+        tell(StepsJoined(step.coalesced - 1))
+
+
 async def spaced(
-    responses: AsyncGenerator[StreamingResponse[T], None], interval: float, clock: Clock
+    responses: AsyncGenerator[StreamingResponse[T], None], interval: float, clock: Clock, tell: Tell | None = None
 ) -> AsyncGenerator[StreamingResponse[T], None]:
     """Yield at most one step in `interval` seconds: the newest, with the completions of those in between.
 
@@ -129,6 +142,7 @@ async def spaced(
                         continue
                     yield_now, held = held, None
                 if yield_now is not None:
+                    _say(yield_now, tell)
                     due = clock.now() + interval
                     yield yield_now
         finally:

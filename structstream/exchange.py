@@ -156,7 +156,7 @@ class Exchange(Generic[T]):
         """Yield each step; the last one carries the outcome. Leaving at any point closes the connection."""
         self._begin()
         decoder, watchdog, request = self._decoder, self._watchdog, self._request
-        patience, judged = Patience(self._clock), self._judging is not None
+        patience, judged = Patience(self._clock, self._tell), self._judging is not None
         error: StructStreamError | None = None
         try:
             try:

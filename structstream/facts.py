@@ -31,6 +31,7 @@ __all__ = [
     "Observer",
     "Replanned",
     "Stepped",
+    "StepsJoined",
     "StreamBegan",
     "StreamEnded",
     "StreamInfo",
@@ -194,6 +195,13 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
+class StepsJoined:
+    """The caller was slow, or wanted fewer: `steps` were not handed over by themselves, but within a later one."""
+
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
 class CallbackFailed:
     """A caller's own callback raised; the stream went on."""
 
@@ -227,6 +235,7 @@ Fact = (
     | CacheLooked
     | Hedged
     | Judged
+    | StepsJoined
     | CallbackFailed
     | StreamEnded
 )

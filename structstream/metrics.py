@@ -84,6 +84,8 @@ class StreamingMetrics:
         provider_wait: the rest: he waited for the provider, for limits and pauses, and for us.
         time_to_first_token: until the first bytes of an answer; None where none came.
         steps: handed to the caller.
+        joined_steps: those that were not handed over by themselves but within a later one, as the caller was slow or
+            wanted fewer.
         deltas: pieces of JSON text in them.
         characters: in those pieces.
         usage: tokens of all attempts, in, out, cached and reasoning; None where none was reported.
@@ -104,6 +106,7 @@ class StreamingMetrics:
     provider_wait: float = 0.0
     time_to_first_token: float | None = None
     steps: int = 0
+    joined_steps: int = 0
     deltas: int = 0
     characters: int = 0
     usage: Usage | None = None

@@ -170,7 +170,7 @@ class StructuredLLMService:
         policies = request.policies or self._policies
         responses = run.steps(policies, self._shared, self._observers, meter=self._measuring(), prices=self._prices)
         if request.streaming_interval is not None:
-            responses = spaced(Inner(responses), request.streaming_interval, self._clock)
+            responses = spaced(Inner(responses), request.streaming_interval, self._clock, run.ledger.tell)
         if request.progress_callback is not None:
             responses = reported(
                 Inner(responses),

@@ -17,6 +17,7 @@ from structstream.facts import (
     Hedged,
     Judged,
     Stepped,
+    StepsJoined,
     Waited,
 )
 from structstream.response import Attempt, OutcomeKind, StreamingResponse
@@ -66,6 +67,7 @@ CASES: list[tuple[list[Fact], list[tuple[str, str]]]] = [
         [("circuit breaker", "openai/gpt-4o: open → half_open")],
     ),
     ([ConcurrencyChanged("openai", 8), ConcurrencyChanged("openai", 4)], [("concurrency", "openai: 4 at once")]),
+    ([StepsJoined(2), StepsJoined(3)], [("cadence", "5 steps shown within later ones")]),
     ([CacheLooked(hit=True)], [("cache", "hit")]),
     ([CacheLooked(hit=False)], [("cache", "miss")]),
     ([Hedged("second")], [("hedge", "a second request was sent; won by second")]),

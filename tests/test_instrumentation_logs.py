@@ -21,6 +21,7 @@ from structstream.facts import (
     Judged,
     Replanned,
     Stepped,
+    StepsJoined,
     StreamBegan,
     StreamEnded,
     StreamInfo,
@@ -106,6 +107,7 @@ FLOW: list[tuple[Fact, str]] = [
     (CacheLooked(hit=False), "cache miss"),
     (Hedged("second"), "hedged; second spoke first"),
     (Judged("two\nlines", "stop", "name"), "guardrail two lines: stop"),
+    (StepsJoined(3), "3 steps are shown within a later one: the caller is slow, or wanted fewer"),
     (CallbackFailed("each", "KeyError"), "callback each raised KeyError"),
 ]
 

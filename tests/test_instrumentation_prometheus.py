@@ -25,6 +25,7 @@ from structstream.facts import (
     Judged,
     Replanned,
     Stepped,
+    StepsJoined,
     StreamBegan,
     StreamEnded,
     StreamInfo,
@@ -103,6 +104,7 @@ SINGLE: list[tuple[Fact, str, dict[str, str], float]] = [
     (Judged("secrets", "stop", "name"), "guardrail_verdicts_total", {"guardrail": "secrets", "action": "stop"}, 1),
     (CacheLooked(hit=True), "cache_lookups_total", {"hit": "true"}, 1),
     (Hedged("second"), "hedges_total", {"won": "second"}, 1),
+    (StepsJoined(3), "joined_steps_total", {"model": "openai/gpt-4o"}, 3),
     (CallbackFailed("each", "KeyError"), "callback_failures_total", {"error": "KeyError"}, 1),
     (
         Replanned("resume", OutcomeKind.TIMEOUT, "StreamTimeoutError", 1.5, "openai/gpt-4o"),

@@ -16,6 +16,7 @@ from structstream.facts import (
     Hedged,
     Judged,
     Stepped,
+    StepsJoined,
     Waited,
 )
 from structstream.metrics import Gaps
@@ -49,6 +50,7 @@ class Watcher:
         self._waits: Counter[str] = Counter()
         self._waited = 0.0
         self._verdicts: dict[str, Counter[str]] = {}
+        self._joined = 0
         self._last: dict[str, str] = {}  # rows of which the newest counts
 
     def __call__(self, info: StreamInfo | None, fact: Fact) -> None:
@@ -117,6 +119,10 @@ class Watcher:
     def _hedged(self, fact: Hedged) -> None:
         self._last["hedge"] = f"a second request was sent; won by {fact.won}"
 
+    def _slow(self, fact: StepsJoined) -> None:
+        self._joined += fact.steps
+        self._last["cadence"] = f"{self._joined} steps shown within later ones"
+
     def _failed(self, fact: CallbackFailed) -> None:
         self._last["callback"] = f"{fact.callback} raised {fact.error}"
 
@@ -133,6 +139,7 @@ _NOTES: Mapping[type, Callable[[Watcher, Any], None]] = {
     ConcurrencyChanged: Watcher._concurrency,
     CacheLooked: Watcher._cache,
     Hedged: Watcher._hedged,
+    StepsJoined: Watcher._slow,
     CallbackFailed: Watcher._failed,
 }
 

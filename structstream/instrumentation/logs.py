@@ -17,6 +17,7 @@ from structstream.facts import (
     Judged,
     Replanned,
     Stepped,
+    StepsJoined,
     StreamBegan,
     StreamEnded,
     Waited,
@@ -47,6 +48,7 @@ _FLOW: dict[type[Any], Callable[[Any], str]] = {  # Any: each its own fact
     CacheLooked: lambda fact: f"cache {'hit' if fact.hit else 'miss'}",
     Hedged: lambda fact: f"hedged; {fact.won} spoke first",
     Judged: lambda fact: f"guardrail {fact.guardrail}: {fact.action}",
+    StepsJoined: lambda fact: f"{fact.steps} steps are shown within a later one: the caller is slow, or wanted fewer",
     CallbackFailed: lambda fact: f"callback {fact.callback} raised {fact.error}",
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import sub
 from typing import TYPE_CHECKING, Any
 
-from structstream.facts import AttemptBegan, CallbackFailed, FirstToken, Stepped, StreamBegan
+from structstream.facts import AttemptBegan, CallbackFailed, FirstToken, Stepped, StepsJoined, StreamBegan
 from structstream.metrics import Gaps, StreamingMetrics
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Meter:
         self._first: float | None = None
         self._times: list[float] = []
         self._gaps = Gaps()
-        self._steps = self._deltas = self._characters = 0
+        self._steps = self._joined = self._deltas = self._characters = 0
 
     def __call__(self, info: StreamInfo, fact: Fact) -> None:
         if type(fact) is Stepped:
@@ -48,6 +48,9 @@ class Meter:
             self._asked = fact.at
         elif type(fact) is FirstToken and self._first is None:
             self._first = self._asked + fact.seconds
+
+        elif type(fact) is StepsJoined:
+            self._joined += fact.steps
 
     def _step(self, fact: Stepped) -> None:
         response, at = fact
@@ -89,6 +92,7 @@ class Meter:
             provider_wait=max(0.0, at - began - held),
             time_to_first_token=None if first is None else first - began,
             steps=self._steps + len(self._times),
+            joined_steps=self._joined,
             deltas=self._deltas,
             characters=self._characters,
             usage=usage,

@@ -31,6 +31,7 @@ from structstream.facts import (
     Judged,
     Replanned,
     Stepped,
+    StepsJoined,
     StreamBegan,
     StreamEnded,
     Waited,
@@ -129,6 +130,7 @@ class Instruments:
         self.active = gauge("active_streams", "Streams that are under way")
         self.partials = histogram("partials_per_second", "Steps a second of a stream", _RATES, "model")
         self.waited = counter("wait_seconds", "Of streams: for the consumer, or for the provider", "model", "for")
+        self.joined = counter("joined_steps", "Steps that the consumer got within later ones", "model")
         self.quality = histogram(
             "quality_score", "The caller's own scores of finished streams", _SCORES, "model", "score"
         )
@@ -248,6 +250,7 @@ class PrometheusObserver:
             Judged: self._verdict,
             CacheLooked: lambda info, fact: self._made.cache.labels(str(fact.hit).lower()).inc(),
             Hedged: lambda info, fact: self._made.hedges.labels(fact.won).inc(),
+            StepsJoined: lambda info, fact: self._made.joined.labels(self._model(info.model)).inc(fact.steps),
             CallbackFailed: lambda info, fact: self._made.callbacks.labels(self._error(fact.error)).inc(),
         }
 

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterable, Iterator
     from types import TracebackType
 
+    from .many import Order
     from .request import StreamingStructuredRequest
     from .response import Outcome, StreamingResponse
     from .service import StructuredLLMService
@@ -61,6 +62,33 @@ class SyncStructuredLLMService:
         """
         _refuse_event_loop()
         return self._background.run(self._service.route_structured(request))
+
+    def stream_many(
+        self, requests: Iterable[StreamingStructuredRequest[T]], *, concurrency: int = 8, order: Order = "arrival"
+    ) -> Generator[tuple[int, StreamingResponse[T]], None, None]:
+        """Yield the steps of the answers to many requests; see `StructuredLLMService.stream_many`.
+
+        Leaving the loop closes every stream; ``contextlib.closing`` does so for sure.
+
+        Args:
+            requests: of any number; read in the background thread, when a stream may begin.
+            concurrency: how many streams are under way at once.
+            order: ``arrival`` or ``request``.
+
+        Raises:
+            ConfigurationError: an argument cannot work, or an event loop runs in this thread.
+        """
+        _refuse_event_loop()
+        return self._many(self._service.stream_many(requests, concurrency=concurrency, order=order))
+
+    def _many(
+        self, steps: AsyncGenerator[tuple[int, StreamingResponse[T]], None]
+    ) -> Generator[tuple[int, StreamingResponse[T]], None, None]:
+        try:
+            while (found := self._background.run(_value(steps))) is not None:
+                yield found[0]
+        finally:
+            self._background.run(_left(steps))
 
     def close(self) -> None:
         """Close the connections made here and end the background thread; a later call starts it again."""
@@ -163,6 +191,13 @@ class SyncStructuredStream(Generic[T]):
 async def _step(stream: StructuredStream[T]) -> StreamingResponse[T] | None:
     # StopAsyncIteration would not survive the way through a future.
     return await anext(stream, None)
+
+
+async def _left(steps: AsyncGenerator[Any, None]) -> None:  # Any: as below
+    # An interrupt from the keyboard may have just ended a wait for it; nothing tells when it has come to rest.
+    while steps.ag_running:  # type: ignore[attr-defined]  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    await steps.aclose()
 
 
 async def _value(values: AsyncIterator[Any]) -> tuple[Any] | None:  # Any: values of any type

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from structstream.cadence import Patience, coalesced, spaced
+from structstream.facts import Fact, StepsJoined
 from structstream.parse import parse_stream
 from structstream.request import Timeouts
 from structstream.response import AttemptStart, OutcomeKind, StreamingResponse, Usage
@@ -69,10 +70,12 @@ def test_who_is_quick_gets_each_step() -> None:
 async def test_who_is_slow_gets_the_newest_of_a_read_and_all_that_completed() -> None:
     clock = FakeClock()
     got: list[StreamingResponse[Any]] = []  # Any: of any model
-    for step in Patience(clock).steps(steps()):
+    told: list[Fact] = []
+    for step in Patience(clock, told.append).steps(steps()):
         got.append(step)
         await clock.advance(1)
     assert len(got) == 2
+    assert told == [StepsJoined(len(steps()) - 2)]
     assert sum(step.coalesced for step in got) == len(steps())
     assert got[-1].outcome is not None
     assert [path for step in got for path in step.completed] == [f"[{at}]" for at in range(30)] + [""]

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +18,7 @@ import pytest
 from structstream.errors import ConfigurationError, TruncatedError
 from structstream.response import OutcomeKind
 from structstream.service import StructuredLLMService
-from structstream.testing import Script, SimulatedProvider, length, stall_at_byte
+from structstream.testing import Script, SimulatedProvider, length, stall_at_byte, unknown_events
 from tests.edge import PROFILE, Profile, request_for
 
 if TYPE_CHECKING:
@@ -121,6 +122,33 @@ def test_values_come_by_pattern_and_by_callback(service: StructuredLLMService, m
             assert list(stream.each("tags[*]")) == ["engines", "notes", "numbers"]
             assert stream.result() == ADA
         assert heard == [("age", 36)]
+
+
+def test_many_streams_come_through_one_loop(service: StructuredLLMService, monkeypatch: pytest.MonkeyPatch) -> None:
+    with SimulatedProvider.in_thread(document=PROFILE, faults=[length(20), unknown_events()]) as provider:
+        point_to(provider, monkeypatch)
+        requests = [request_for(max_retries=0, cadence="delta") for _ in range(5)]
+        seen: dict[int, list[bool]] = {}
+        results = []
+        for number, step in service.sync.stream_many(iter(requests), concurrency=2):
+            seen.setdefault(number, []).append(step.is_complete)
+            if step.outcome is not None and step.outcome.error is None:
+                results.append(step.outcome.result)
+    assert sorted(seen) == [0, 1, 2, 3, 4]
+    assert all(found.count(True) <= 1 and len(found) > 1 for found in seen.values())
+    assert results
+    assert set(map(repr, results)) == {repr(ADA)}
+
+
+def test_leaving_many_streams_closes_each(service: StructuredLLMService, monkeypatch: pytest.MonkeyPatch) -> None:
+    with SimulatedProvider.in_thread(document=PROFILE, faults=[stall_at_byte(4000)]) as provider:
+        point_to(provider, monkeypatch)
+        with closing(service.sync.stream_many([request_for()] * 3, concurrency=3)) as steps:
+            next(steps)
+        assert service.sync.route_structured_streaming(request_for()).outcome is None
+        assert list(steps) == []
+    with pytest.raises(ConfigurationError, match="concurrency"):
+        service.sync.stream_many([], concurrency=0)
 
 
 def test_it_pauses_and_is_cancelled_from_another_thread(

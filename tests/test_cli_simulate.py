@@ -22,7 +22,13 @@ COMMAND = [sys.executable, "-m", "structstream", "simulate", "--port", "0", "--s
 
 @contextmanager
 def simulating(*options: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    with subprocess.Popen([*COMMAND, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    # A shell starts what it runs in the background deaf to interrupts, and so would be what the suite starts there.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        started = subprocess.Popen([*COMMAND, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with started as process:
         try:
             assert process.stdout is not None
             found = re.search(r"http://127\.0\.0\.1:(\d+)/v1", process.stdout.readline())

@@ -198,6 +198,7 @@ class Scrubber:
                 self._known.update(form(secret.strip()).encode("utf-8", "replace") for form in _FORMS)
 
 
+_ESCAPES = re.compile(r"\\u[0-9a-f]{4}")
 _FORMS: tuple[Callable[[str], str], ...] = (
     lambda secret: secret,
     lambda secret: quote(secret, safe=""),
@@ -209,7 +210,6 @@ _FORMS: tuple[Callable[[str], str], ...] = (
     lambda secret: json.dumps(json.dumps(secret, ensure_ascii=False)[1:-1], ensure_ascii=False)[1:-1],
     lambda secret: base64.b64encode(secret.encode("utf-8", "replace")).decode(),
 )
-_ESCAPES = re.compile(r"\\u[0-9a-f]{4}")
 
 # What may be Base64, in either alphabet, and long enough to hold a key.
 _RUNS = re.compile(rb"[A-Za-z0-9+/_\-]{11,}={0,2}")

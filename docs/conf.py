@@ -15,7 +15,7 @@ copyright = "structstream contributors"  # noqa: A001  # Sphinx reads this name
 version = release = structstream.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build", "figures"]
+exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "structstream"
 html_show_sourcelink = False

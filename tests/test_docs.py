@@ -72,10 +72,20 @@ def test_a_block_runs(block: str, provider: str, monkeypatch: pytest.MonkeyPatch
         asyncio.run(running)
 
 
-def test_links_of_the_readme_lead_somewhere() -> None:
-    targets = re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text("utf-8"))
-    assert targets
-    assert [target for target in targets if "://" not in target and not (ROOT / target).exists()] == []
+@pytest.mark.parametrize("page", [*PAGES, _DOCS / "tutorial.md"], ids=lambda page: page.name)
+def test_links_of_a_page_lead_somewhere(page: Path) -> None:
+    prose = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", re.sub(r"`[^`]*`", "", prose))
+    assert [target for target in targets if "://" not in target and not (page.parent / target).exists()] == []
+
+
+def test_no_block_is_passed_over() -> None:
+    """A fence that says anything else than these, or is indented, would be run by nobody."""
+    known = {"python", "console", "py", "toml", "ini", "yaml", "json", "text", "{toctree}", "mermaid", "promql"}
+    for page in [*PAGES, _DOCS / "tutorial.md"]:
+        fences = re.findall(r"^( *)```([^\s`]*).*$", page.read_text("utf-8"), re.MULTILINE)
+        opened = fences[::2]
+        assert [name for indent, name in opened if indent or (name and name not in known)] == [], page.name
 
 
 def test_every_page_is_of_one_of_the_four_kinds() -> None:

@@ -44,6 +44,7 @@ def cannot_stream(outcome: Outcome[Any]) -> bool:
     them off meant one request.
 
     >>> from structstream.errors import UnexpectedResponseError
+    >>> from structstream.response import Outcome, OutcomeKind
     >>> page = UnexpectedResponseError("expected JSON, found an HTML page", provider="openai", status=200)
     >>> cannot_stream(Outcome(OutcomeKind.PROVIDER_ERROR, error=page))
     True

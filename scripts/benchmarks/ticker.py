@@ -53,7 +53,8 @@ class Ticker(asyncio.Protocol):
             self._write((_FRAME % _FINISH).encode() + b"data: [DONE]\n\n")
             self._transport.write(b"0\r\n\r\n")
             return
-        item = ("," if self._sent else '{"items":[') + f"{time.monotonic():.6f}"
+        # The space ends the number: one that might still grow is not shown, and would be seen an event later.
+        item = ("," if self._sent else '{"items":[') + f"{time.monotonic():.6f} "
         self._write((_FRAME % (_DELTA % json.dumps(item))).encode())
         self._sent += 1
         self._due += self._interval

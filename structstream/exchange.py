@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
@@ -33,6 +33,7 @@ from .errors import (
 from .facts import AttemptBegan, AttemptEnded, FirstToken
 from .judging import Judging
 from .providers import schema_of, wrap_key
+from .resilience import Flow, Pull
 from .response import Attempt, OutcomeKind, Timings
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from .ledger import Ledger
     from .providers import Route
     from .request import StreamingStructuredRequest
+    from .resilience import Parts, Steps
     from .response import StreamingResponse
     from .transport import HTTPAnswer, Transport
     from .verdicts import Guardrail
@@ -149,11 +151,17 @@ class Exchange(Generic[T]):
         self._first_byte: float | None = None
         self._first_partial: float | None = None
         self._said_all = False
+        self._read = _nothing().__anext__
+        self._over = False  # the body has come to its end
+        self._steps: Sequence[StreamingResponse[T]] = ()  # what was read last, not handed over yet
         # Where only brackets are missing of an answer that broke off, nothing is sent.
         self._asks = request.continuation is None or request.continuation.asks
 
-    async def run(self) -> AsyncGenerator[StreamingResponse[T], None]:
+    def run(self) -> Steps:
         """Yield each step; the last one carries the outcome. Leaving at any point closes the connection."""
+        return Flow(self._run())
+
+    async def _run(self) -> Parts:
         self._begin()
         decoder, watchdog, request = self._decoder, self._watchdog, self._request
         patience, judged = Patience(self._clock, self._tell), self._judging is not None
@@ -164,30 +172,23 @@ class Exchange(Generic[T]):
                     await self._judging.prompt(request)
                 body = await self._open()
                 if request.enable_streaming:
-                    data = await self._first(body)
-                    now, read = self._clock.now, body.__anext__
+                    await self._begin_reading(body)
                     with watchdog:
-                        while data:
-                            responses = decoder.feed(data)
-                            if responses and self._first_partial is None:
-                                self._first_partial = now() - self._began
-                            if len(responses) == 1:
-                                yield responses[0]
-                            else:
-                                for response in patience.steps(responses):
-                                    yield response
+                        while True:
+                            steps, self._steps = self._steps, ()
+                            if steps and self._first_partial is None:
+                                self._first_partial = self._clock.now() - self._began
+                            for step in patience.steps(steps):
+                                yield step
                             while judged and decoder.asks is not None:
-                                for response in await self._judge():
-                                    yield response
-                            if decoder.done:
+                                for step in await self._judge():
+                                    yield step
+                            if self._over or decoder.done:
                                 break
-                            self._asked = asked = now()
-                            watchdog.wait(min(asked + self._between, self._total_at), asked)
-                            try:
-                                data = await read()  # what anext(body, b"") does, without its wrapper
-                            except StopAsyncIteration:
-                                data = b""
-                            watchdog.rest()
+                            if judged or self._first_partial is None:
+                                await self._read_on()
+                            else:
+                                yield Pull(self._next)
                 elif self._asks:
                     decoder.feed_events(self._route.provider.whole(await self._whole(body)))
             except DeadlinePassed:
@@ -294,6 +295,48 @@ class Exchange(Generic[T]):
             self._decoder.feed(data)  # comments that keep the connection alive: they are no answer yet
             if self._decoder.done:  # an endless one has passed its bound
                 return b""
+
+    async def _begin_reading(self, body: AsyncIterator[bytes]) -> None:
+        data = await self._first(body)
+        self._read = body.__anext__
+        self._over = not data
+        if data:
+            self._steps = self._decoder.feed(data)
+
+    async def _read_on(self) -> None:
+        """Read once, and leave what that brings in `_steps`, or note that the body is `_over`."""
+        self._asked = asked = self._clock.now()
+        watchdog = self._watchdog
+        watchdog.wait(min(asked + self._between, self._total_at), asked)
+        try:
+            data = await self._read()  # what anext(body, b"") does, without its wrapper
+        except StopAsyncIteration:
+            data = b""
+        watchdog.rest()
+        self._over = not data
+        if data:
+            self._steps = self._decoder.feed(data)
+
+    async def _next(self) -> StreamingResponse[T] | None:
+        """Read on until one step is to be handed over and nothing else is to be done; None leaves that to `_run`."""
+        decoder, watchdog = self._decoder, self._watchdog
+        while True:  # as `_read_on`, whose frame it saves
+            self._asked = asked = self._clock.now()
+            watchdog.wait(min(asked + self._between, self._total_at), asked)
+            try:
+                data = await self._read()
+            except StopAsyncIteration:
+                data = b""
+            watchdog.rest()
+            if not data:
+                self._over = True
+                return None
+            steps = decoder.feed(data)
+            if decoder.done or len(steps) > 1:
+                self._steps = steps
+                return None
+            if steps:
+                return steps[0]
 
     async def _whole(self, body: AsyncIterator[bytes]) -> bytes:
         collected = bytearray()

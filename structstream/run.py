@@ -16,7 +16,7 @@ from .layers import Surroundings, assembled
 from .ledger import Ledger
 from .parse import parse_stream
 from .providers import wrap_key
-from .resilience import Endpoint, Inner, ended
+from .resilience import Endpoint, Flow, Inner, Rest, ended
 from .resilience.tally import Tally
 from .response import Outcome, OutcomeKind, kind_of
 from .resume import continued_request
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
     from .clock import Clock
     from .exchange import Connect
-    from .facts import Fact, Observer
+    from .facts import Fact, Observer, Tell
     from .jsonsink import JSONLimits
     from .layers import Shared
     from .metrics import Prices
     from .policies import Policies
     from .providers import Route
     from .request import StreamingStructuredRequest
-    from .resilience import Steps
+    from .resilience import Parts, Steps
     from .resilience.bounds import CostOf
     from .response import StreamingResponse
     from .verdicts import Guardrail
@@ -121,7 +121,7 @@ class Run(Generic[T]):
             remaining=lambda: ledger.total_at - clock.now(),
             cost_of=None if prices is None else self._priced(prices),
         )
-        return self._observed(Inner(assembled(self._call, request, policies, shared, around)(request)))
+        return Flow(self._observed(Inner(assembled(self._call, request, policies, shared, around)(request))))
 
     def _call(self, request: StreamingStructuredRequest[Any]) -> Steps:  # Any: as `Call` says
         try:
@@ -156,33 +156,60 @@ class Run(Generic[T]):
             found.error.outcome = found
         return found
 
-    async def _observed(self, steps: Steps) -> AsyncGenerator[StreamingResponse[T], None]:
+    async def _observed(self, steps: Steps) -> Parts:
         """Yield the steps; tell of them where somebody listens, and write down how it ended, also where it was left."""
         ledger, tell, now = self.ledger, self.ledger.tell, self._clock.now
-        began, held = now(), 0.0
-        handed: float | None = None  # when the caller got the step that he has
+        began, heard = now(), None
         if tell is not None:
             tell(StreamBegan(began))
+            heard = _Heard(tell, now)
         left = True
         try:
             async with aclosing(steps):
-                async for step in steps:
-                    if tell is not None:
-                        # Without the named tuple's own constructor, which takes thrice as long.
-                        tell(tuple.__new__(Stepped, (step, handed := now())))
-                    if step.outcome is not None:
-                        step.outcome = ledger.outcome = self._measured(step.outcome, now(), held)
-                        left = False
-                    yield step
-                    if handed is not None:
-                        held += now() - handed
-                        handed = None
+                last: StreamingResponse[T] = yield Rest(steps, each=heard)
+                if heard is not None:
+                    heard.hear(last)
+                held = 0.0 if heard is None else heard.held
+                if last.outcome is not None:
+                    last.outcome = ledger.outcome = self._measured(last.outcome, now(), held)
+                left = False
+                yield last
         finally:
-            held += 0.0 if handed is None else now() - handed
+            if heard is not None:
+                heard.taken()
+            held = 0.0 if heard is None else heard.held
             if left and ledger.outcome is not None:
                 ledger.outcome = self._measured(self._tally.total(ledger.outcome), now(), held)
             if tell is not None:
                 tell(StreamEnded(ledger.outcome or _broken(), now() - began, held))
+
+
+class _Heard:
+    """Tells of each step, and how long the caller held them.
+
+    Args:
+        tell: hears of them.
+        now: the clock.
+    """
+
+    __slots__ = ("_handed", "_now", "_tell", "held")
+
+    def __init__(self, tell: Tell, now: Callable[[], float]) -> None:
+        self._tell = tell
+        self._now = now
+        self._handed: float | None = None  # when the caller got the step that he has
+        self.held = 0.0
+        """Seconds."""
+
+    def hear(self, step: StreamingResponse[Any]) -> None:
+        self._handed = handed = self._now()
+        # Without the named tuple's own constructor, which takes thrice as long.
+        self._tell(tuple.__new__(Stepped, (step, handed)))
+
+    def taken(self) -> None:
+        if self._handed is not None:
+            self.held += self._now() - self._handed
+            self._handed = None
 
 
 def _broken() -> Outcome[Any]:

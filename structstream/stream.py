@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 
 from .cadence import coalesced
 from .clock import SystemClock
 from .completion import Completions, check_callback
 from .courier import Courier
 from .errors import ConfigurationError, StreamCancelledError, StructStreamError
+from .resilience import Reader
 from .response import Outcome, OutcomeKind
 from .tee import tee
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-    from types import AsyncGeneratorType, TracebackType
+    from types import TracebackType
 
     from .clock import Clock
     from .ledger import Ledger
@@ -50,7 +51,7 @@ class StructuredStream(Generic[T]):
     def __init__(
         self, responses: AsyncGenerator[StreamingResponse[T], None], ledger: Ledger[T], *, clock: Clock | None = None
     ) -> None:
-        self._responses = cast("AsyncGeneratorType[StreamingResponse[T], None]", responses)
+        self._responses = Reader(responses)
         self._ledger = ledger
         self._clock: Clock = clock or SystemClock()
         self._followers: list[Completions] = []
@@ -135,7 +136,7 @@ class StructuredStream(Generic[T]):
 
     async def _read_along(self) -> bool:
         """Let another step come, whoever reads it; return whether there was one."""
-        if self._responses.ag_running and not self._puller:  # a step was asked for before anybody followed
+        if self._responses.running and not self._puller:  # a step was asked for before anybody followed
             await self._clock.sleep(_GLANCE)
             return True
         if self._puller:
@@ -222,7 +223,7 @@ class StructuredStream(Generic[T]):
         Called from within the stream's own plain progress callback it returns at once; the stream ends with its next
         step.
         """
-        if self._responses.ag_running or (self._puller and self._paused is not None):
+        if self._responses.running or (self._puller and self._paused is not None):
             waits = self._ledger.leave() or self._paused is not None
             self.resume()
             if waits:  # another task waits for a step: it gets the last one
@@ -241,11 +242,11 @@ class StructuredStream(Generic[T]):
 
     def __anext__(self) -> Awaitable[StreamingResponse[T]]:
         self._iterated = True
-        if self._puller == "steps" or (self._responses.ag_running and not self._puller):
+        if self._puller == "steps" or (self._responses.running and not self._puller):
             raise ConfigurationError("another task waits for this stream's next step: one at a time")
         if self._followers or self._couriers or self._missed is not None or self._paused is not None or self._puller:
             return self._next()
-        # The generator's own awaitable: a coroutine around it would cost a frame a step.
+        # The reader's own coroutine: one around it would cost a frame a step.
         return self._responses.__anext__()
 
     async def _next(self) -> StreamingResponse[T]:

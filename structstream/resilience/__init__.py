@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from structstream.response import Outcome, StreamingResponse
 
-from .flow import Flow, Inner, Parts, Rest, flowing
+from .flow import Flow, Inner, Listener, Parts, Pull, Reader, Rest, flowing
 
 if TYPE_CHECKING:
     from structstream.errors import StructStreamError
@@ -28,8 +28,11 @@ __all__ = [
     "Flow",
     "Inner",
     "Layer",
+    "Listener",
     "Parts",
     "Pause",
+    "Pull",
+    "Reader",
     "Rest",
     "Steps",
     "arrives",

@@ -2,26 +2,37 @@
 
 Most policies look at the first step of a call and at its last. If each of them handed on every step in between, a step
 would pass a generator for each. So a policy may yield a `Rest` instead, which tells whose steps are next; `Flow` takes
-these from their source, and brings the policy the last one.
+these from their source, and brings the policy the last one. The call itself may yield a `Pull`, which tells what
+function gives the next steps; then a step passes no generator at all on its way to the `Reader`.
 """
 
 from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeVar, cast
 
 from structstream.response import StreamingResponse
 
 if TYPE_CHECKING:
     from structstream.request import StreamingStructuredRequest
 
-__all__ = ["Flow", "Inner", "Parts", "Rest", "flowing"]
+__all__ = ["Flow", "Inner", "Listener", "Parts", "Pull", "Reader", "Rest", "flowing"]
 
 R = TypeVar("R")
 
 _Steps = AsyncGenerator[StreamingResponse[Any], None]  # Any: of any response model
+
+
+class Listener(Protocol):
+    """Hears of each step of a call, but for the last one."""
+
+    def hear(self, step: StreamingResponse[Any]) -> None:
+        """A step is about to be handed over."""
+
+    def taken(self) -> None:
+        """Who got the step asks for the next one."""
 
 
 class Rest(NamedTuple):
@@ -33,14 +44,29 @@ class Rest(NamedTuple):
     Args:
         steps: those of the call.
         first: hears the first of them, unless that is the last one as well; None for nobody.
+        each: hears each of them, unless that is the last one; None for nobody.
     """
 
     steps: _Steps
     first: Callable[[StreamingResponse[Any]], object] | None = None  # Any: of any response model
+    each: Listener | None = None
 
 
-Parts = AsyncGenerator[StreamingResponse[Any] | Rest, Any]  # Any: gets a step after a Rest, and None after a step
-"""What a policy yields."""
+class Pull(NamedTuple):
+    """What a call yields to have its next steps taken from a function instead of its generator.
+
+    Args:
+        read: gives the next step, never the last one; None where the generator goes on. What it raises is raised where
+            the call yielded this.
+        listeners: hear each of these steps.
+    """
+
+    read: Callable[[], Coroutine[Any, Any, StreamingResponse[Any] | None]]  # Any: as above
+    listeners: Sequence[Listener] = ()
+
+
+Parts = AsyncGenerator[StreamingResponse[Any] | Rest | Pull, Any]  # Any: gets a step after a Rest, None after others
+"""What a policy, or a call, yields."""
 
 
 class Inner(AsyncGenerator[StreamingResponse[Any], None]):
@@ -120,7 +146,13 @@ class Flow(AsyncGenerator[StreamingResponse[Any], None]):
     def flat(self) -> _Steps:
         """Return the generator of the steps, always the same one."""
         if self._flat is None:
-            self._flat = _flat(self._parts)
+            self._flat = cast("_Steps", _flat(self._parts, pulled=False))
+        return self._flat
+
+    def pulled(self) -> Parts:
+        """Return the generator of the steps, and of a `Pull` here and there; this is not iterated beside it."""
+        if self._flat is None:
+            return _flat(self._parts, pulled=True)
         return self._flat
 
     def source(self) -> Parts:
@@ -159,14 +191,14 @@ def _source(steps: _Steps) -> Parts:
     return steps.source() if isinstance(steps, Flow | Inner) else steps
 
 
-async def _flat(outer: Parts) -> _Steps:
-    """Yield the steps of `outer`, and of the calls that it names."""
-    around: list[_Waiting] = []  # from the outermost to the innermost
-    unheard = False  # whether one of them wants to hear the next step
+async def _flat(outer: Parts, *, pulled: bool) -> Parts:
+    """Yield the steps of `outer`, and of the calls that it names; of a `Pull` itself, or else the steps that it gives."""
+    around = _Around()
     top, read = outer, outer.__anext__
     try:
-        waited: Coroutine[Any, Any, StreamingResponse[Any] | Rest] = _unknown(read)
+        waited: Coroutine[Any, Any, StreamingResponse[Any] | Rest | Pull] | None = _unknown(read)
         while True:
+            waited = read() if waited is None else waited
             try:
                 item = await waited
             except BaseException as error:
@@ -176,40 +208,150 @@ async def _flat(outer: Parts) -> _Steps:
                     raise
                 if isinstance(error, StopAsyncIteration):
                     error = AssertionError("the last step of a call has its outcome")
-                top = around.pop().parts
+                top = around.pop()
                 read, waited = top.__anext__, top.athrow(error)
                 continue
+            waited = None
             if isinstance(item, Rest):
-                around.append(_Waiting(top, item.first))
-                unheard = unheard or item.first is not None
+                around.push(top, item)
                 top = _source(item.steps)
                 read = top.__anext__
                 waited = _unknown(read)
-                continue
-            if item.outcome is not None and around:
-                top = around.pop().parts
+            elif isinstance(item, Pull):
+                if pulled and not around.unheard:
+                    try:
+                        yield Pull(item.read, around.listeners)
+                    except GeneratorExit:
+                        raise
+                    except BaseException as error:  # of the one who has read in our place
+                        waited = top.athrow(error)
+                    continue
+                step: StreamingResponse[Any] | None
+                while True:
+                    try:
+                        step = await item.read()
+                    except GeneratorExit:
+                        raise
+                    except BaseException as error:
+                        waited = top.athrow(error)
+                        break
+                    if step is None:
+                        break
+                    around.hear(step)
+                    yield step
+                    around.taken()
+            elif item.outcome is not None and around:
+                top = around.pop()
                 read, waited = top.__anext__, top.asend(item)
-                continue
-            if unheard:
-                unheard = False
-                for policy in reversed(around):
-                    policy.hear(item)
-            yield item
-            waited = read()
+            else:
+                around.hear(item)
+                yield item
+                around.taken()
     finally:
         await outer.aclose()
 
 
-class _Waiting:
-    """A policy that waits for the last step of the call within it."""
+class _Around:
+    """The policies that wait for the last step of the call within them."""
 
-    __slots__ = ("_first", "parts")
+    __slots__ = ("_waiting", "listeners", "unheard")
 
-    def __init__(self, parts: Parts, first: Callable[[StreamingResponse[Any]], object] | None) -> None:
-        self.parts = parts
-        self._first = first
+    def __init__(self) -> None:
+        self._waiting: list[tuple[Parts, Rest]] = []  # from the outermost to the innermost
+        self.unheard: list[Callable[[StreamingResponse[Any]], object]] = []
+        """Those that want to hear the next step as the first one."""
+        self.listeners: Sequence[Listener] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def push(self, policy: Parts, rest: Rest) -> None:
+        self._waiting.append((policy, rest))
+        if rest.first is not None:
+            self.unheard.append(rest.first)
+        if rest.each is not None:
+            self.listeners = (*self.listeners, rest.each)
+
+    def pop(self) -> Parts:
+        """Return the innermost, which waits no longer."""
+        policy, rest = self._waiting.pop()
+        if rest.first in self.unheard:
+            self.unheard.pop()
+        if rest.each is not None:
+            self.listeners = self.listeners[:-1]
+        return policy
 
     def hear(self, step: StreamingResponse[Any]) -> None:
-        first, self._first = self._first, None
-        if first is not None:
-            first(step)
+        while self.unheard:
+            self.unheard.pop()(step)
+        for listener in self.listeners:
+            listener.hear(step)
+
+    def taken(self) -> None:
+        for listener in self.listeners:
+            listener.taken()
+
+
+class Reader:
+    """The steps of a call, for who holds the stream: one coroutine takes each, which passes no generator where none is due.
+
+    Args:
+        steps: those of the call.
+    """
+
+    __slots__ = ("_handed", "_parts", "_pull", "running")
+
+    def __init__(self, steps: _Steps) -> None:
+        self._parts: Parts = steps.pulled() if isinstance(steps, Flow) else steps
+        self._pull: Pull | None = None
+        self._handed: Sequence[Listener] = ()  # who heard of the step that was handed over last
+        self.running = False
+        """Whether a step is waited for."""
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> StreamingResponse[Any]:
+        self.running = True
+        try:
+            if self._handed:
+                self._take()
+            item: StreamingResponse[Any] | Rest | Pull
+            while True:
+                pull = self._pull
+                if pull is None:
+                    item = await self._parts.__anext__()
+                else:
+                    try:
+                        step = await pull.read()
+                    except GeneratorExit:
+                        raise
+                    except BaseException as error:
+                        self._pull = None
+                        item = await self._parts.athrow(error)
+                    else:
+                        if step is not None:
+                            if pull.listeners:
+                                self._hand(step, pull.listeners)
+                            return step
+                        self._pull = None
+                        continue
+                if isinstance(item, StreamingResponse):
+                    return item
+                self._pull = cast("Pull", item)
+        finally:
+            self.running = False
+
+    async def aclose(self) -> None:
+        """Close the call."""
+        await self._parts.aclose()
+
+    def _hand(self, step: StreamingResponse[Any], listeners: Sequence[Listener]) -> None:
+        self._handed = listeners
+        for listener in listeners:
+            listener.hear(step)
+
+    def _take(self) -> None:
+        handed, self._handed = self._handed, ()
+        for listener in handed:
+            listener.taken()

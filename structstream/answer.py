@@ -261,6 +261,29 @@ class AnswerReader(Generic[T]):
             response.confidence = self._sure_of
         return response
 
+    def take(self, text: str) -> StreamingResponse[T] | None:
+        """Add `text` and return the step; as `add` and `step`, where each piece makes a step of its own.
+
+        Raises:
+            JSONSyntaxError, JSONLimitError, InvalidOutputError: as `add`.
+        """
+        chunks = self._chunks
+        chunks.append(text)
+        if self._unread:
+            self._unread.append(text)
+            return self.step()
+        self.waiting = 0
+        moment = self._parser.step(text)
+        if self._last is None and not moment.begun:
+            return None
+        self._last = moment
+        self._chunks = []
+        said = self.said
+        response: StreamingResponse[T] = StreamingResponse(moment, chunks, self._attempt, None, said.usage)
+        if said.logprobs:
+            response.confidence = self._sure_of
+        return response
+
     def _sure_of(self, path: str) -> float | None:
         """How sure the model was of a value; see `Confidence.of`."""
         if self._confidence is None or not self._confidence.is_of(self._parser, self.said.logprobs):

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from .gate import Ask
     from .jsonsink import JSONLimits
     from .partial import Estimate
-    from .providers.base import ProviderDecoder
+    from .providers.base import ProviderDecoder, TextTemplate
     from .request import Cadence
     from .response import StreamingResponse
     from .verdicts import Guardrail, Verdict
@@ -159,6 +159,8 @@ class StreamDecoder(Generic[T]):
         self._tool = tool
         self._tool_name = tool_name.strip("_")
         self._passed_over: set[int] = set()
+        template = getattr(provider, "template", None)
+        self._template: TextTemplate | None = template if self._gate is None and not tool and not chunk_size else None
         self._each_delta = cadence == "delta" and chunk_size is None
         self._step_size = chunk_size or 1
         self._call: int | None = None  # the tool call that is the answer: the first one
@@ -178,6 +180,14 @@ class StreamDecoder(Generic[T]):
         if self._ended:
             return []
         answer = self._answer
+        # One read is mostly one event that is one more piece of the text: nothing has to be made of it in between then.
+        template = self._template
+        if template is not None and self._sse.fresh and len(data) <= self._bound and (text := template.text_of(data)):
+            try:
+                step = answer.take(text)
+            except StructStreamError as error:
+                return self._fail(error)
+            return [] if step is None else [step]
         read = self._provider.feed
         responses: list[StreamingResponse[T]] = []
         try:

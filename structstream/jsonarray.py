@@ -45,6 +45,9 @@ class JSONArrayDecoder:
     []
     """
 
+    fresh = False
+    """No bytes are an element by themselves: a bracket or a comma stands beside them."""
+
     __slots__ = (
         "_begun",
         "_closed",

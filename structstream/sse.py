@@ -50,7 +50,6 @@ class SSEDecoder:
         "_after_cr",
         "_data",
         "_event",
-        "_fresh",
         "_head",
         "_id",
         "_passed",
@@ -58,6 +57,7 @@ class SSEDecoder:
         "_safe",
         "_stray",
         "_tail",
+        "fresh",
         "max_event_bytes",
         "max_line_bytes",
     )
@@ -74,7 +74,9 @@ class SSEDecoder:
         self.max_line_bytes = max_line_bytes
         self.max_event_bytes = max_event_bytes
         self._safe = min(max_line_bytes, max_event_bytes)
-        self._fresh = False  # nothing is pending: no line, no field, no half line end
+        self.fresh = False
+        """Whether nothing pends: no line, no field, no half line end. Bytes that are one event by themselves need not
+        be fed then."""
         self._head: bytes | None = b""  # bytes that may be the start of a BOM; None once that is decided
         self._tail = bytearray()  # the line that has not ended yet
         self._after_cr = False
@@ -99,7 +101,7 @@ class SSEDecoder:
         """
         # One network read is mostly one event of one line: no bound can be passed then, nothing pends before it.
         end = len(data) - 2
-        alone = self._fresh and data.find(_LF) == end and end <= self._safe and _CR not in data
+        alone = self.fresh and data.find(_LF) == end and end <= self._safe and _CR not in data
         if alone and data.startswith(b"data: ") and data[-1] == _LF:
             return [ServerSentEvent(str(data[6:end], "utf-8", "replace"), "message", self._id, self._retry)]
         if self._passed is not None:
@@ -178,9 +180,9 @@ class SSEDecoder:
                     break
         if len(tail) > self.max_line_bytes:
             self._pass("max_line_bytes", self.max_line_bytes)
-        self._fresh = not tail and not self._after_cr and self._data is None and self._event == "message"
+        self.fresh = not tail and not self._after_cr and self._data is None and self._event == "message"
         if self._passed is not None:
-            self._fresh = False
+            self.fresh = False
             if not events:
                 raise SSEError(*self._passed)
         return events

@@ -69,7 +69,8 @@ class Moment:
             leaf = self._leaf
             path = leaf.open_path or open_path(leaf)
             if leaf.parent is not None:
-                self._snapshot = None if self._held(1) else view_of(path, 1, self._length)
+                held = self._builder.holds and self._held(1)
+                self._snapshot = None if held else view_of(path, 1, self._length)
             else:
                 root = path[0]
                 shown = isinstance(root, Node) and self._length and not self._hidden

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from structstream.events import FinishReason, ProviderEvent, ServerSentEvent
     from structstream.request import StreamingStructuredRequest
 
-    from .base import ConcreteMode, JSONValue, ProviderSpec
+    from .base import ConcreteMode, JSONValue, ProviderSpec, TextTemplate
 
     _OfEvent = Callable[["AnthropicDecoder", Mapping[str, JSONValue], list[ProviderEvent]], None]
     _OfDelta = Callable[["AnthropicDecoder", str, "_Block", list[ProviderEvent]], None]
@@ -130,6 +130,7 @@ class AnthropicDecoder:
     """
 
     sequence_number: int | None = None  # the events of this dialect have no numbers
+    template: TextTemplate | None = None
 
     __slots__ = ("_bare", "_begun", "_blocks", "_calls", "_finished", "_halves", "_provider", "_started", "_usage")
 

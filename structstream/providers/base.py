@@ -34,6 +34,7 @@ __all__ = [
     "ProviderSpec",
     "StrictFormName",
     "SurrogateHalves",
+    "TextTemplate",
     "ThinkingForm",
     "ToolChoice",
     "count_of",
@@ -127,8 +128,24 @@ class ProviderSpec:
         return next((modes for start, modes in self.modes_of if re.match(start, model)), self.modes)
 
 
+class TextTemplate(Protocol):
+    """Knows the text of an event by what stands around it, which was seen before."""
+
+    def text_of(self, event: bytes) -> str:
+        """Return the text of the answer's first choice that these bytes bring.
+
+        Empty where they are anything else than one whole event which brings that and nothing else.
+        """
+        ...
+
+
 class ProviderDecoder(Protocol):
     """The state of one answer while it is read; one decoder an answer."""
+
+    @property
+    def template(self) -> TextTemplate | None:
+        """Reads events without `feed`, to which they are the same; None where the dialect has none."""
+        ...
 
     @property
     def sequence_number(self) -> int | None:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from structstream.events import FinishReason, ProviderEvent, ServerSentEvent
     from structstream.request import StreamingStructuredRequest
 
-    from .base import ConcreteMode, JSONValue, ProviderSpec
+    from .base import ConcreteMode, JSONValue, ProviderSpec, TextTemplate
 
     _OfChunk = Callable[["GoogleDecoder", JSONValue, list[ProviderEvent]], None]
     _OfCandidate = Callable[["GoogleDecoder", JSONValue, int, list[ProviderEvent]], None]
@@ -178,6 +178,7 @@ class GoogleDecoder:
     """
 
     sequence_number: int | None = None  # the events of this dialect have no numbers
+    template: TextTemplate | None = None
 
     __slots__ = ("_calls", "_counts", "_finished", "_metadata", "_provider", "_started", "_usage")
 

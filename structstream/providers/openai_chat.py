@@ -203,7 +203,7 @@ class OpenAIChatDecoder:
         "_latest",
         "_provider",
         "_started",
-        "_template",
+        "template",
         "_thinking",
     )
 
@@ -218,7 +218,7 @@ class OpenAIChatDecoder:
         self._latest: dict[int, _Call] = {}
         self._counts: dict[int, int] = {}
         self._halves: SurrogateHalves | None = None  # once one was seen
-        self._template = Template(_BESIDE_TEXT, provider)
+        self.template = Template(_BESIDE_TEXT, provider)
 
     def feed(self, event: ServerSentEvent) -> list[ProviderEvent]:
         """Return what `event` says, in order; nothing for events that the dialect does not know.
@@ -228,7 +228,7 @@ class OpenAIChatDecoder:
         """
         data = event.data
         if event.event == "message":
-            if self._template.before and (text := self._template.text_within(data)):
+            if self.template.before and (text := self.template.text_within(data)):
                 return [TextDelta(text)]
             if data.startswith("[DONE]"):
                 return [StreamEnd()]
@@ -237,7 +237,7 @@ class OpenAIChatDecoder:
             chunk = self._parsed(data)
             events = self.read(chunk)
             if len(events) == 1:
-                self._template.learn(data, chunk, events[0])
+                self.template.learn(data, chunk, events[0])
             return events
         return self._named(event)
 
@@ -284,7 +284,7 @@ class OpenAIChatDecoder:
             if value is None:
                 raise
         self._halves = self._halves or SurrogateHalves()
-        self._template.forget()  # from now on texts may have to be joined
+        self.template.forget()  # from now on texts may have to be joined
         return value
 
     def _start(self, chunk: Mapping[str, JSONValue], out: list[ProviderEvent]) -> None:

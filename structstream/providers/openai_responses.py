@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from structstream.events import FinishReason, ProviderEvent, ServerSentEvent
     from structstream.request import Message, StreamingStructuredRequest
 
-    from .base import ConcreteMode, JSONValue, ProviderSpec
+    from .base import ConcreteMode, JSONValue, ProviderSpec, TextTemplate
     from .openai_items import OutputItem
     from .schema import ModelSchema
 
@@ -235,6 +235,8 @@ class OpenAIResponsesDecoder:
         sequence_number: that of the last event, from which a lost stream of a background response can be taken up
             again (GET /responses/{id}, ``starting_after``); None where the provider numbers none.
     """
+
+    template: TextTemplate | None = None  # each event has a number of its own
 
     __slots__ = ("_ended", "_failed", "_id", "_items", "_provider", "_started", "_tier", "sequence_number")
 

@@ -1,4 +1,7 @@
-"""Chunks of the chat dialect that differ in their text only: read by what stands around it, which costs a fraction."""
+"""Chunks of the chat dialect that differ in their text only: read by what stands around it, which costs a fraction.
+
+JSON in which one string stands for another one is the same JSON otherwise, so only the string has to be parsed.
+"""
 
 from __future__ import annotations
 
@@ -31,21 +34,22 @@ class Template:
     >>> template.learn(data, parse_object(data, "openai"), TextDelta("On"))
     >>> template.text_within('{"choices": [{"delta": {"content": "ce"}}]}')
     'ce'
+    >>> template.text_of(b'data: {"choices": [{"delta": {"content": " upon"}}]}\n\n')
+    ' upon'
     """
 
-    __slots__ = ("_after", "_beside", "_provider", "_tries", "before")
+    __slots__ = ("_after", "_begins", "_beside", "_ends", "_from", "_provider", "_tries", "_until", "before")
 
     def __init__(self, beside: tuple[str, ...], provider: str) -> None:
         self.before = self._after = ""  # empty while it is not known
+        self._begins = self._ends = b""  # the same, with what makes an event of the stream of it
+        self._from = self._until = 0
         self._beside = beside
         self._provider = provider
         self._tries = _TRIES
 
     def text_within(self, data: str) -> str:
-        """Return the text of a chunk that is in all else as the one before; empty where it is not.
-
-        JSON in which one string stands for another one is the same JSON otherwise, so only the string is parsed.
-        """
+        """Return the text of a chunk that is in all else as the one before; empty where it is not."""
         before, after = self.before, self._after
         if not (data.startswith(before) and data.endswith(after)):
             return ""
@@ -54,6 +58,19 @@ class Template:
             return raw
         try:
             text: str = from_json(f'"{raw}"')
+        except ValueError:
+            return ""
+        return text
+
+    def text_of(self, event: bytes) -> str:
+        """Return the text of such a chunk that is a whole event of a stream; empty where the bytes are anything else."""
+        if not (event.startswith(self._begins) and event.endswith(self._ends)):
+            return ""
+        raw = event[self._from : self._until]
+        try:
+            if b"\\" not in raw and b'"' not in raw and (text := raw.decode()).isprintable():
+                return text
+            text = from_json(b'"%b"' % raw)  # which takes no line end either
         except ValueError:
             return ""
         return text
@@ -73,7 +90,11 @@ class Template:
         with suppress(ProtocolError):
             if parse_object(f'{before}"{other}"{after}', self._provider) == chunk:
                 self.before, self._after = f'{before}"', f'"{after}'
+                self._begins, self._ends = f"data: {self.before}".encode(), f"{self._after}\n\n".encode()
+                self._from, self._until = len(self._begins), -len(self._ends)
 
     def forget(self) -> None:
         """Read every chunk whole from now on."""
-        self.before, self._tries = "", 0
+        self.before = self._after = ""
+        self._begins = self._ends = b""
+        self._from = self._until = self._tries = 0

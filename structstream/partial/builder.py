@@ -15,7 +15,7 @@ from structstream.jsonstream import JSONStream
 from structstream.text import TextBuffer, render_path
 
 from .estimate import Estimate
-from .nodes import ABSENT, Node, TextNode, is_held, open_path
+from .nodes import ABSENT, CLOSED, Node, TextNode, is_held, open_path
 from .shapes import IGNORED, ArrayPart, MappingPart, RecordPart, Shape, Siblings, TaggedPart
 
 if TYPE_CHECKING:
@@ -238,6 +238,8 @@ class Builder:
             return
         slot = self._slot
         node, self.text = self.text, None
+        if node is not None:
+            node.open_path = CLOSED
         if node is not None and slot.text is not None and slot.text.plain:
             self._closed(node.buffer.text(), slot)
         else:
@@ -281,6 +283,7 @@ class Builder:
         node = self.top
         if node.parent is None:
             raise AssertionError("the reader closes only what it opened")
+        node.open_path = CLOSED
         self.closings.extend((node, pos, None, IGNORED) for pos in node.deferred)
         self.top = node.parent
         if node.parent is self.root:

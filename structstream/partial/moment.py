@@ -67,7 +67,7 @@ class Moment:
         """The values so far: the same object at each look; None where no value has begun."""
         if self._snapshot is ABSENT:
             leaf = self._leaf
-            path = leaf.open_path or open_path(leaf)
+            path = leaf.open_path or open_path(leaf)  # mostly known: the call is saved
             if leaf.parent is not None:
                 held = self._builder.holds and self._held(1)
                 self._snapshot = None if held else view_of(path, 1, self._length)

@@ -15,10 +15,14 @@ if TYPE_CHECKING:
 
     from .shapes import ArrayPart, MappingPart, RecordPart, Shape
 
-__all__ = ["ABSENT", "Absent", "Node", "Open", "OpenPath", "TextNode", "is_held", "open_path"]
+__all__ = ["ABSENT", "CLOSED", "Absent", "Node", "Open", "OpenPath", "TextNode", "is_held", "open_path"]
 
 OpenPath = list["Node | TextNode"]
 """The open places of a moment, from the root inwards."""
+
+
+CLOSED: OpenPath = []
+"""Stands for the path of a place that has closed: it keeps none, or it would be in a circle with it."""
 
 
 class Absent:
@@ -87,7 +91,7 @@ class Node:
         self.names: list[str | int] | None = [] if named else None  # the last one may be ahead of its value
         self.where: dict[object, int] = {}  # the newest entry of each name
         self.repeated = False  # a key came twice
-        self.open_path: OpenPath | None = None  # from the root to here, once somebody looked
+        self.open_path: OpenPath | None = None  # from the root to here, once somebody looked; `CLOSED` at the end
         self.deferred: list[int] = []  # entries that are judged with this object
         self.raw: dict[str, str] | None = None  # the JSON of its fields, where a validator may read siblings
 
@@ -130,9 +134,12 @@ class TextNode:
 def open_path(place: Node | TextNode) -> OpenPath:
     """The places from the root to `place`, which never change while it is open: made once for all moments."""
     path = place.open_path
+    if path:
+        return path
+    made = [place] if place.parent is None else [*open_path(place.parent), place]
     if path is None:
-        path = place.open_path = [place] if place.parent is None else [*open_path(place.parent), place]
-    return path
+        place.open_path = made
+    return made
 
 
 def is_held(path: OpenPath, depth: int, length: int) -> bool:

@@ -14,7 +14,7 @@ from structstream.text import TextBuffer
 from .accepts import accepts
 from .builder import Builder, as_invalid
 from .moment import ClosedPaths, Moment, Reading
-from .nodes import ABSENT
+from .nodes import ABSENT, CLOSED
 from .schema import shape_of
 from .spans import Spans
 from .wrapped import Unwrapped, unwrapped_path, wrapper
@@ -254,7 +254,9 @@ class PartialParser(Generic[T]):
             repair, self._repair = self._repair, None
             self._reader.feed(repair.finish())
         self._reader.finish()
-        value = self._builder.root.values[0]
+        root = self._builder.root
+        root.open_path = CLOSED
+        value = root.values[0]
         if value is ABSENT:
             try:
                 value = self.shape.validator.validate_json(self.text, context=self._context)

@@ -245,12 +245,12 @@ def attempting(
             key = request.idempotency_key
             if key is None and takes_key(request):
                 key = f"structstream-{uuid.uuid4()}"
-            state = _Run(course, policy, tally, budget, tell, endpoint_of(request).provider, now, chance)
+            state = _Run(course, policy, tally, budget, tell, endpoint_of(request).provider, now, chance, pause)
             state.hold, state.key = midstream == "hold", key
             budget.enter()
             try:
                 async for attempt in AsyncRetrying(
-                    sleep=state.sleeping(pause), wait=state.wait, retry=retry_if_result(state.again)
+                    sleep=state.sleep, wait=state.wait, retry=retry_if_result(state.again)
                 ):
                     if not state.begin():
                         break
@@ -263,7 +263,8 @@ def attempting(
                                     state.last = step
                                 elif (shown := state.show(step)) is not None:
                                     yield shown
-                    attempt.retry_state.set_result(state.end())
+                    state.end()
+                    attempt.retry_state.set_result(None)
                 yield tally.close(state.last)
             finally:
                 state.leave()
@@ -290,6 +291,7 @@ class _Run:
         provider: str,
         now: Callable[[], float],
         chance: Callable[[], float],
+        pause: Pause,
     ) -> None:
         self._course = course
         self._policy = policy
@@ -299,6 +301,7 @@ class _Run:
         self._provider = provider
         self._now = now
         self._chance = chance
+        self._pause = pause
         self._next: Next | None = None
         self._permit = False  # whether a place of the retry budget is ours
         self._ended_by: StructStreamError | None = None
@@ -310,17 +313,23 @@ class _Run:
         request = self._course.first if self._next is None else self._next.request
         return request if self.key is None else keyed(request, self.key, self._course.body)
 
-    def sleeping(self, pause: Pause) -> Pause:
-        async def sleep(seconds: float) -> None:
-            try:
-                await pause(seconds)
-            except StructStreamError as error:
-                self._ended_by = error
+    async def sleep(self, seconds: float) -> None:
+        """Wait before the next attempt; what ends the wait ends the attempts."""
+        try:
+            await self._pause(seconds)
+        except StructStreamError as error:
+            self._ended_by = error
 
-        return sleep
+    @property
+    def _outcome(self) -> Outcome[Any]:
+        outcome = self.last.outcome
+        if outcome is None:
+            raise AssertionError("the last step of a call has its outcome")
+        return outcome
 
-    def again(self, outcome: Outcome[Any]) -> bool:
+    def again(self, result: object) -> bool:
         """Decide; the engine asks this after each attempt."""
+        outcome = self._outcome
         following = self._course.after(outcome, now=self._now(), random=self._chance)
         policy = self._policy
         if following is None or policy is None:
@@ -374,23 +383,21 @@ class _Run:
             self._holding, step = None, shown
         return self._tally.show(step)
 
-    def end(self) -> Outcome[Any]:
+    def end(self) -> None:
         """Write down how the attempt ended."""
-        outcome = self.last.outcome
-        if outcome is None:
-            raise AssertionError("the last step of a call has its outcome")
+        outcome = self._outcome
         self._give()
         self._tally.note(self.request, outcome)
         if self._holding is not None and outcome.error is None:
             self.last = self._holding.feed(self.last) or self.last
         elif self.hold and self._holding is None and self._tally.shown:
             self._tally.mark = Mark(frozenset(outcome.completed), self._length)
-        return outcome
 
     def leave(self) -> None:
-        """Give back what is held."""
+        """Give back what is held, and forget the answer: the engine stands in a circle, and is freed by the collector."""
         self._give()
         self._budget.leave()
+        vars(self).clear()
 
     def _give(self) -> None:
         if self._permit:

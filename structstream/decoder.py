@@ -164,12 +164,8 @@ class StreamDecoder(Generic[T]):
         self._each_delta = cadence == "delta" and chunk_size is None
         self._step_size = chunk_size or 1
         self._call: int | None = None  # the tool call that is the answer: the first one
-        self._ended = False
-
-    @property
-    def done(self) -> bool:
+        self.done = False
         """Whether the outcome is decided and no further byte is needed: the caller may close the connection."""
-        return self._ended
 
     def take_array(self) -> None:
         """Read the body as one JSON array from here on, where only its start has told what it is."""
@@ -177,7 +173,7 @@ class StreamDecoder(Generic[T]):
 
     def feed(self, data: bytes) -> list[StreamingResponse[T]]:
         """Read bytes of the body and return the steps that they make, none, one or more."""
-        if self._ended:
+        if self.done:
             return []
         answer = self._answer
         # One read is mostly one event that is one more piece of the text: nothing has to be made of it in between then.
@@ -196,7 +192,7 @@ class StreamDecoder(Generic[T]):
                     HANDLERS[type(event)](self, event)
                     if self._each_delta and answer.waiting and (step := answer.step()):
                         responses.append(step)
-                if self._ended:
+                if self.done:
                     break
             if answer.waiting >= self._step_size and (step := answer.step()):
                 responses.append(step)
@@ -211,7 +207,7 @@ class StreamDecoder(Generic[T]):
                 HANDLERS[type(event)](self, event)
         except StructStreamError as error:
             self._answer.fail(error)
-        self._ended = True
+        self.done = True
 
     @property
     def asks(self) -> Ask | None:
@@ -252,9 +248,9 @@ class StreamDecoder(Generic[T]):
         if self._drained:
             return
         self._drained = True
-        if not self._ended and error is None:
+        if not self.done and error is None:
             self._read_end()
-        self._ended = True
+        self.done = True
         if self._gate is not None:
             if self._tool and self._call is not None:
                 self._answer.own_the_call(self._call)
@@ -307,7 +303,7 @@ class StreamDecoder(Generic[T]):
         return self._answer.finish(error)
 
     def _fail(self, error: StructStreamError) -> list[StreamingResponse[T]]:
-        self._ended = True
+        self.done = True
         if self._gate is not None and isinstance(error, BlockedError):
             self._gate.leave()
         last_good = self._answer.fail(error)
@@ -369,7 +365,7 @@ class StreamDecoder(Generic[T]):
 
     def _end(self, event: StreamEnd) -> None:
         self._answer.ended = True
-        self._ended = True
+        self.done = True
 
 
 HANDLERS: dict[type, Callable[[StreamDecoder[Any], Any], None]] = {  # Any: each handler takes its own event

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
@@ -31,10 +31,12 @@ from .errors import (
     UnexpectedResponseError,
 )
 from .facts import AttemptBegan, AttemptEnded, FirstToken
+from .head import Head
 from .judging import Judging
 from .providers import schema_of, wrap_key
 from .resilience import Flow, Pull
 from .response import Attempt, OutcomeKind, Timings
+from .transport import Readable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
     from .transport import HTTPAnswer, Transport
     from .verdicts import Guardrail
 
-__all__ = ["Connect", "Exchange", "Head"]
+__all__ = ["Connect", "Exchange"]
 
 T = TypeVar("T")
 
@@ -151,7 +153,8 @@ class Exchange(Generic[T]):
         self._first_byte: float | None = None
         self._first_partial: float | None = None
         self._said_all = False
-        self._read = _nothing().__anext__
+        self._body: AsyncIterator[bytes] = _nothing()
+        self._read: Callable[[], Awaitable[bytes]] = self._body.__anext__
         self._over = False  # the body has come to its end
         self._steps: Sequence[StreamingResponse[T]] = ()  # what was read last, not handed over yet
         # Where only brackets are missing of an answer that broke off, nothing is sent.
@@ -266,7 +269,7 @@ class Exchange(Generic[T]):
         self._answer = answer
         redact = self._decoder.redact
         self._headers = {name: redact(value) for name, value in answer.headers.items() if _HEADERS.match(name)}
-        body = aiter(answer)
+        body: AsyncIterator[bytes] = aiter(answer)
         if 300 <= answer.status < 400:
             raise _moved(self._route.spec.name, answer)
         if not 200 <= answer.status < 300:
@@ -298,7 +301,11 @@ class Exchange(Generic[T]):
 
     async def _begin_reading(self, body: AsyncIterator[bytes]) -> None:
         data = await self._first(body)
-        self._read = body.__anext__
+        self._body = body
+        self._read = body.read if isinstance(body, Readable) else body.__anext__
+        self._take(data)
+
+    def _take(self, data: bytes) -> None:
         self._over = not data
         if data:
             self._steps = self._decoder.feed(data)
@@ -306,27 +313,29 @@ class Exchange(Generic[T]):
     async def _read_on(self) -> None:
         """Read once, and leave what that brings in `_steps`, or note that the body is `_over`."""
         self._asked = asked = self._clock.now()
-        watchdog = self._watchdog
-        watchdog.wait(min(asked + self._between, self._total_at), asked)
-        try:
-            data = await self._read()  # what anext(body, b"") does, without its wrapper
-        except StopAsyncIteration:
-            data = b""
-        watchdog.rest()
-        self._over = not data
-        if data:
-            self._steps = self._decoder.feed(data)
+        self._watchdog.wait(min(asked + self._between, self._total_at), asked)
+        data = await anext(self._body, b"")
+        self._watchdog.rest()
+        self._take(data)
 
     async def _next(self) -> StreamingResponse[T] | None:
-        """Read on until one step is to be handed over and nothing else is to be done; None leaves that to `_run`."""
-        decoder, watchdog = self._decoder, self._watchdog
-        while True:  # as `_read_on`, whose frame it saves
-            self._asked = asked = self._clock.now()
-            watchdog.wait(min(asked + self._between, self._total_at), asked)
+        """Read on until one step is to be handed over and nothing else is to be done; None leaves that to `_run`.
+
+        Every read of a stream but the first few passes here, and little else.
+        """
+        decoder, watchdog, now = self._decoder, self._watchdog, self._clock.now
+        while True:
+            self._asked = asked = now()
+            due = asked + self._between
+            watchdog.wait(min(self._total_at, due), asked)
             try:
                 data = await self._read()
             except StopAsyncIteration:
                 data = b""
+            except Exception as error:
+                if isinstance(self._body, Readable):
+                    self._body.broke(error)
+                raise
             watchdog.rest()
             if not data:
                 self._over = True
@@ -444,24 +453,6 @@ class Exchange(Generic[T]):
     @property
     def _name(self) -> str:
         return f"{self._route.spec.name}/{self._route.model}"
-
-
-class Head:
-    """Finds the first byte of a body that says something: behind a byte order mark, blank lines and comments."""
-
-    def __init__(self) -> None:
-        self._comment = b""  # the colon of a comment whose line has not ended
-
-    def feed(self, data: bytes) -> bytes:
-        """Return that byte; empty where it has not come yet."""
-        data = self._comment + data
-        end = _NOTHING.match(data).end()  # type: ignore[union-attr]  # matches the empty text
-        sign = data[end : end + 1]
-        self._comment = sign if sign == b":" else b""
-        return b"" if self._comment else sign
-
-
-_NOTHING = re.compile(rb"(?:[\xef\xbb\xbf\s]|:[^\r\n]*+[\r\n])*+")
 
 
 def _moved(provider: str, answer: HTTPAnswer) -> UnexpectedResponseError:

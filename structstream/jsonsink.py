@@ -7,7 +7,7 @@ from typing import Protocol
 
 from .errors import ConfigurationError
 
-__all__ = ["JSONLimits", "JSONSink"]
+__all__ = ["DEFAULT_LIMITS", "JSONLimits", "JSONSink"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,10 @@ class JSONLimits:
             value = getattr(self, bound.name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ConfigurationError(f"{bound.name} must be a positive integer, not {value!r}")
+
+
+DEFAULT_LIMITS = JSONLimits()
+"""What holds where nobody sets bounds: one for all readers, so that it stays at hand."""
 
 
 class JSONSink(Protocol):

@@ -28,11 +28,13 @@ from .jsongrammar import (
     show,
     unescape,
 )
-from .jsonsink import JSONLimits, JSONSink
+from .jsonsink import DEFAULT_LIMITS, JSONSink
 from .text import TextBuffer, render_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from .jsonsink import JSONLimits
 
 __all__ = ["JSONStream"]
 
@@ -94,7 +96,7 @@ class JSONStream:
         self.scanned = 0
         """Characters that the reader went through: the counted work that the linearity tests hold."""
         self._sink = sink
-        self._limits = limits or JSONLimits()
+        self._limits = limits or DEFAULT_LIMITS
         self._literals = NAN_LITERALS if allow_nan else LITERALS
         self._shift = offset
         self._base = offset

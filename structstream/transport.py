@@ -11,15 +11,15 @@ import inspect
 import ssl
 import sys
 from contextvars import ContextVar
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self, cast, runtime_checkable
 
 from .clock import SystemClock
 from .errors import ConfigurationError, ConnectionFailedError, StreamTimeoutError, StructStreamError, scrub
+from .foreign import foreign
 from .httpclient import KEEPALIVE, build_http_client
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Mapping
 
     import aiohttp
     import httpx2
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .clock import Clock
     from .request import HTTPRequest
 
-__all__ = ["HTTPAnswer", "SDKTransport", "Transport", "transport_of"]
+__all__ = ["HTTPAnswer", "Readable", "SDKTransport", "Transport", "transport_of"]
 
 
 class HTTPAnswer(Protocol):
@@ -53,6 +53,17 @@ class HTTPAnswer(Protocol):
 
     async def aclose(self) -> None:
         """Close the connection, or give it back if the body was read to its end; never raises for a broken one."""
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """A body that can be read without its iterator, which costs a frame for each read."""
+
+    def read(self) -> Coroutine[Any, Any, bytes]:
+        """Return what arrived; empty at the end. It raises what the HTTP library raises: tell `broke`."""
+
+    def broke(self, error: Exception) -> None:
+        """Raise what `error` means where it is the HTTP library's."""
 
 
 class Transport(Protocol):
@@ -192,7 +203,7 @@ class SDKTransport:
             if refused is not None:
                 return _SDKAnswer(refused, self)
             return _WholeAnswer(error.response)
-        except _foreign() as error:
+        except foreign() as error:
             elapsed = self._clock.now() - began
             self._fail(error, self._unsent(error, connect_timeout, elapsed))
         except (TypeError, ValueError) as error:  # what the JSON encoder and the header encoder raise
@@ -207,7 +218,7 @@ class SDKTransport:
     async def aclose(self) -> None:
         """Close the client, if it was built here."""
         if self._owned:
-            with contextlib.suppress(*_foreign()):
+            with contextlib.suppress(*foreign()):
                 await self._client.close()
 
     def __repr__(self) -> str:
@@ -299,11 +310,11 @@ class _SDKAnswer:
         try:
             async for data in source:
                 yield data
-        except _foreign() as error:
+        except foreign() as error:
             self._transport.broke(error)
 
     async def aclose(self) -> None:
-        with contextlib.suppress(*_foreign()):
+        with contextlib.suppress(*foreign()):
             await self._body.aclose()
             await self._response.aclose()
 
@@ -317,10 +328,13 @@ class _Body(Protocol):
 
 
 class _AiohttpBody:
-    """A body read where aiohttp hands it out: the two iterators between it and the SDK cost as much as a parse."""
+    """A body read where aiohttp hands it out: the two iterators between it and the SDK cost as much as a parse.
+
+    It is a `Readable`.
+    """
 
     def __init__(self, content: aiohttp.StreamReader, transport: SDKTransport) -> None:
-        self._read = content.readany
+        self.read = content.readany
         self._transport = transport
 
     def __aiter__(self) -> Self:
@@ -328,12 +342,17 @@ class _AiohttpBody:
 
     async def __anext__(self) -> bytes:
         try:
-            data = await self._read()
-        except _foreign() as error:
-            self._transport.broke(error)
+            data = await self.read()
+        except Exception as error:
+            self.broke(error)
+            raise
         if data:
             return data
         raise StopAsyncIteration
+
+    def broke(self, error: Exception) -> None:
+        if isinstance(error, foreign()):
+            self._transport.broke(error)
 
     async def aclose(self) -> None:
         """Nothing is open beside the response."""
@@ -376,7 +395,7 @@ class _Refusal:
     async def aclose(self) -> None:
         response = self.handed_over()
         if response is not None:
-            with contextlib.suppress(*_foreign()):
+            with contextlib.suppress(*foreign()):
                 await response.aclose()
 
 
@@ -464,28 +483,3 @@ def _is_refused_header(error: BaseException) -> bool:
     if type(error) is ValueError:
         return "header" in str(error)
     return type(error).__name__ == "LocalProtocolError" and str(error).startswith("Illegal header")
-
-
-@lru_cache(maxsize=1)
-def _known() -> tuple[type[Exception], ...]:
-    import aiohttp
-    import httpx2
-    from aiohttp.http_exceptions import HttpProcessingError
-    from openai import OpenAIError
-
-    return (
-        OpenAIError,
-        httpx2.HTTPError,
-        httpx2.InvalidURL,
-        httpx2.StreamError,
-        aiohttp.ClientError,
-        HttpProcessingError,
-        OSError,
-        EOFError,
-    )
-
-
-def _foreign() -> tuple[type[Exception], ...]:
-    """The closed table of what the HTTP stack raises; a client on the older httpx raises that library's own."""
-    older: Any = sys.modules.get("httpx")  # Any: a library that is not ours to import
-    return _known() if older is None else (*_known(), older.HTTPError, older.InvalidURL, older.StreamError)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import itertools
 import logging
 import re
 import resource
@@ -16,7 +15,6 @@ from typing import Any
 import pytest
 
 from structstream import errors
-from structstream.exchange import Head
 from structstream.request import HTTPRequest, Timeouts
 from structstream.response import OutcomeKind, StreamingResponse
 from structstream.service import StructuredLLMService
@@ -492,28 +490,6 @@ async def test_the_log_tells_the_way_and_no_content(caplog: pytest.LogCaptureFix
         assert "simulated/gpt-4o" in sentence
         for secret in (KEY, "confidence", "Lovelace"):
             assert secret not in sentence
-
-
-# what a body begins with
-
-HEADS = [
-    (b"data: {}\n\n", b"d"),
-    (b": a comment\n\r\n:another { one\revent: x\n", b"e"),
-    (b"\xef\xbb\xbf\n<html>", b"<"),
-    (b"  \r\n {}", b"{"),
-    (b"[{}]", b"["),
-    (b": only comments\n\n", b""),
-    (b": an open comment {", b""),
-    (b"", b""),
-]
-
-
-@pytest.mark.parametrize(("data", "sign"), HEADS)
-def test_the_head_finds_the_first_byte_that_says_something_under_every_cut(data: bytes, sign: bytes) -> None:
-    for first, second in itertools.combinations_with_replacement(range(len(data) + 1), 2):
-        head = Head()
-        found = [head.feed(part) for part in (data[:first], data[first:second], data[second:])]
-        assert next((each for each in found if each), b"") == sign
 
 
 async def test_a_stream_without_its_content_type_is_read_all_the_same() -> None:

@@ -44,6 +44,40 @@ def test_any_other_chunk_is_not(data: str) -> None:
     assert learned(chunk("On")).text_within(data) == ""
 
 
+def event(data: str) -> bytes:
+    return f"data: {data}\n\n".encode()
+
+
+def test_text_of_the_same_event_is_read_from_its_bytes() -> None:
+    template = learned(chunk("On"))
+    for text in ("ce", 'ce "upon"\n', "ä\u2028\U0001f600", "\\u00e4", "a\rb"):
+        assert template.text_of(event(chunk(text))) == text
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        event(chunk("a", finish_reason="stop")),
+        event(chunk("a")) * 2,
+        event(chunk("a"))[:-1],
+        event(chunk("a"))[1:],
+        b": comment\n" + event(chunk("a")),
+        event(chunk("X")).replace(b"X", b"a\n\ndata: b"),
+        event(chunk("X")).replace(b"X", b"a\rb"),
+        event(chunk("X")).replace(b"X", b'a", "x": "b'),
+        event(chunk("X")).replace(b"X", b"\\ud83d"),
+        event(chunk("X")).replace(b"X", b"\xff"),
+        event(chunk("X")).replace(b"X", b"a\\"),
+        event(chunk("")),
+        b"",
+    ],
+)
+def test_bytes_that_are_anything_else_are_not(read: bytes) -> None:
+    assert learned(chunk("On")).text_of(read) == ""
+    unknown = Template((), "openai")
+    assert unknown.text_of(read) == unknown.text_of(event(chunk("On"))) == ""
+
+
 @pytest.mark.parametrize("data", [chunk("On", finish_reason="stop"), chunk("On", delta={"tool_calls": [{}]})])
 def test_of_a_chunk_that_holds_more_nothing_is_learned(data: str) -> None:
     assert learned(data).before == ""
@@ -54,6 +88,7 @@ def test_what_is_forgotten_is_not_learned_again() -> None:
     template.forget()
     template.learn(chunk("On"), json.loads(chunk("On")), TextDelta("On"))
     assert template.before == ""
+    assert template.text_of(event(chunk("On"))) == template.text_of(b"") == ""
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=6), min_size=1, max_size=12))

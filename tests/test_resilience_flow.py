@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import itertools
+import traceback
 from contextlib import aclosing
 from typing import Any
 
@@ -11,7 +14,7 @@ from hypothesis import given, strategies as st
 
 from structstream.errors import UnavailableError
 from structstream.request import StreamingStructuredRequest
-from structstream.resilience import Call, Flow, Inner, Layer, Parts, Rest, Steps, ended, flowing, stack
+from structstream.resilience import Call, Flow, Inner, Layer, Parts, Pull, Reader, Rest, Steps, ended, flowing, stack
 from structstream.response import OutcomeKind, StreamingResponse
 
 REQUEST = StreamingStructuredRequest(response_model=int, model="openai/gpt-4o", prompt="Legs of a cat?")
@@ -24,7 +27,34 @@ class Seen:
         self.steps = [StreamingResponse[Any](attempt=number) for number in range(1, steps + 1)]
         self.fails = fails
         self.told: list[str] = []
-        self.resumed = 0
+        self.resumed = self.reads = 0
+
+    def pulled(self, request: StreamingStructuredRequest[Any]) -> Steps:
+        """The same call, whose steps but the first and the last come from a function, two at a time."""
+        return Flow(self._pulled())
+
+    async def _pulled(self) -> Parts:
+        left = list(self.steps)
+        failed = False
+
+        async def read() -> StreamingResponse[Any] | None:
+            nonlocal failed
+            await asyncio.sleep(0)
+            if not left and self.fails is not None and not failed:
+                failed = True
+                raise self.fails
+            self.reads += 1
+            return left.pop(0) if left and self.reads % 3 else None
+
+        try:
+            if left:
+                yield left.pop(0)
+            while left or (self.fails is not None and not failed):
+                yield Pull(read)
+            yield ended(OutcomeKind.UNAVAILABLE, UnavailableError("no"))
+        finally:
+            await asyncio.sleep(0)
+            self.told.append("call closed")
 
     async def call(self, request: StreamingStructuredRequest[Any]) -> Steps:
         try:
@@ -85,12 +115,13 @@ class Seen:
         return layer
 
 
-async def drained(seen: Seen, rests: list[bool], leave_after: int) -> list[int | str]:
+async def drained(seen: Seen, call: Call, rests: list[bool], leave_after: int, read: bool) -> list[int | str]:
     made = [seen.by_rest(str(at)) if rest else seen.by_step(str(at)) for at, rest in enumerate(rests)]
     got: list[int | str] = []
+    steps = stack(call, *made)(REQUEST)
     try:
-        async with aclosing(stack(seen.call, *made)(REQUEST)) as steps:
-            async for step in steps:
+        async with aclosing(Reader(steps) if read else steps) as reader:
+            async for step in reader:
                 got.append("last" if step.outcome is not None else step.attempt)
                 if len(got) == leave_after:
                     break
@@ -99,15 +130,116 @@ async def drained(seen: Seen, rests: list[bool], leave_after: int) -> list[int |
     return got
 
 
-@given(st.lists(st.booleans(), max_size=5), st.integers(0, 4), st.booleans(), st.integers(1, 7))
+@given(st.lists(st.booleans(), max_size=5), st.integers(0, 6), st.booleans(), st.integers(1, 9))
 def test_a_policy_that_yields_a_rest_is_one_that_hands_on_each_step(
     rests: list[bool], count: int, fails: bool, leave_after: int
 ) -> None:
     found = []
-    for kinds in (rests, [False] * len(rests)):
+    for kinds, pulls, read in itertools.product((rests, [False] * len(rests)), (True, False), (True, False)):
         seen = Seen(count, ZeroDivisionError() if fails else None)
-        found.append((asyncio.run(drained(seen, kinds, leave_after)), seen.told))
-    assert found[0] == found[1]
+        call = seen.pulled if pulls else seen.call
+        found.append((asyncio.run(drained(seen, call, kinds, leave_after, read)), seen.told))
+    assert all(each == found[0] for each in found)
+
+
+class Ears:
+    """Hears each step, and when the next one is asked for."""
+
+    def __init__(self) -> None:
+        self.heard: list[int | str] = []
+
+    def hear(self, step: StreamingResponse[Any]) -> None:
+        self.heard.append(step.attempt)
+
+    def taken(self) -> None:
+        if self.heard and self.heard[-1] != "taken":
+            self.heard.append("taken")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("read", [True, False])
+@pytest.mark.parametrize("pulls", [True, False])
+async def test_a_listener_hears_of_each_step_and_of_its_being_taken(read: bool, pulls: bool) -> None:
+    seen, ears = Seen(5), Ears()
+
+    @flowing
+    async def listening(request: StreamingStructuredRequest[Any]) -> Parts:
+        async with aclosing(Inner(seen.by_rest("in")(seen.pulled if pulls else seen.call)(request))) as steps:
+            yield (yield Rest(steps, each=ears))
+
+    steps = listening(REQUEST)
+    numbers = []
+    async with aclosing(Reader(steps) if read else steps) as reader:
+        async for step in reader:
+            numbers.append(step.attempt)
+            assert step.outcome is not None or ears.heard[-1] == step.attempt
+    assert numbers == [1, 2, 3, 4, 5, 1]
+    assert ears.heard == [1, "taken", 2, "taken", 3, "taken", 4, "taken", 5, "taken"]
+    assert seen.told == ["in 1", "in last", "in closed", "call closed"] or seen.told[-1] == "in closed"
+
+
+@pytest.mark.anyio
+async def test_between_source_and_reader_a_step_passes_no_generator() -> None:
+    """Looked at: who waits for the function that gives the step."""
+    seen = Seen(300)
+    left = list(seen.steps)
+    waiting: list[set[str]] = []
+
+    async def read() -> StreamingResponse[Any] | None:
+        waiting.append({frame.name for frame in traceback.extract_stack(limit=12)})
+        return left.pop(0) if left else None
+
+    async def source() -> Parts:
+        while left:
+            yield Pull(read)
+        yield ended(OutcomeKind.UNAVAILABLE, UnavailableError("no"))
+
+    steps = stack(lambda request: Flow(source()), *map(seen.by_rest, "abc"))(REQUEST)
+    assert len([step async for step in Reader(steps)]) == 301
+    generators = {"_flat", "source", "run"}
+    assert "_flat" in waiting[0]  # the policies want to hear the first step
+    assert not any(waited & generators for waited in waiting[1:])
+    assert (len(waiting), seen.resumed) == (301, 3)
+
+
+@pytest.mark.anyio
+async def test_a_reader_that_is_cancelled_closes_what_it_reads_and_one_that_is_dropped_too() -> None:
+    for dropped in (False, True):
+        told: list[str] = []
+
+        async def read() -> StreamingResponse[Any] | None:
+            await asyncio.Event().wait()
+            return None
+
+        async def source(told: list[str] = told) -> Parts:
+            try:
+                yield StreamingResponse[Any]()
+                yield Pull(read)
+            except asyncio.CancelledError:
+                told.append("cancelled")
+                raise
+            finally:
+                told.append("closed")
+
+        reader = Reader(Flow(source()))
+        await anext(reader)
+        task = asyncio.ensure_future(anext(reader))
+        await asyncio.sleep(0)
+        assert reader.running
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        if dropped:
+            reader = Reader(Flow(source()))
+            await anext(reader)
+            told.clear()
+            del reader
+            gc.collect()
+            await asyncio.sleep(0.01)
+            assert told == ["closed"]
+        else:
+            assert told == ["cancelled", "closed"]
+            assert not reader.running
 
 
 @pytest.mark.anyio

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -302,3 +304,18 @@ async def test_a_stream_that_is_cancelled_before_its_start_sends_nothing() -> No
         assert last.outcome is not None
         assert last.outcome.kind is OutcomeKind.CANCELLED
         assert provider.requests == []
+
+
+async def test_what_a_stream_held_is_freed_with_it_and_needs_no_collector() -> None:
+    async with serving(document=PROFILE) as (service, _):
+        await steps_of(service, request_for())  # what the first call imports and caches
+        gc.collect()
+        gc.disable()
+        try:
+            steps = await steps_of(service, request_for())
+            kept = weakref.ref(steps[-1].result)
+            del steps
+            await asyncio.sleep(0)
+            assert kept() is None
+        finally:
+            gc.enable()

@@ -136,7 +136,7 @@ def open_path(place: Node | TextNode) -> OpenPath:
     path = place.open_path
     if path:
         return path
-    made = [place] if place.parent is None else [*open_path(place.parent), place]
+    made: OpenPath = [place] if place.parent is None else [*open_path(place.parent), place]
     if path is None:
         place.open_path = made
     return made

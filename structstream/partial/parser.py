@@ -6,7 +6,7 @@ import functools
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from structstream.errors import InvalidOutputError, JSONLimitError, JSONSyntaxError
-from structstream.jsonsink import JSONLimits
+from structstream.jsonsink import DEFAULT_LIMITS, JSONLimits
 from structstream.jsonstream import JSONStream
 from structstream.repair import JSONRepair
 from structstream.text import TextBuffer
@@ -101,7 +101,7 @@ class PartialParser(Generic[T]):
         self._key = wrap_key
         self.shape = shape_of(response_model if wrap_key is None else wrapper(response_model, wrap_key))
         self._context = context
-        self._limits = limits or JSONLimits()
+        self._limits = limits or DEFAULT_LIMITS
         self._lenient = lenient
         self._text = TextBuffer()
         self._outer = 0 if wrap_key is None else 1

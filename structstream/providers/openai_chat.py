@@ -203,8 +203,8 @@ class OpenAIChatDecoder:
         "_latest",
         "_provider",
         "_started",
-        "template",
         "_thinking",
+        "template",
     )
 
     def __init__(self, provider: str) -> None:

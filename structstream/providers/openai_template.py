@@ -27,7 +27,7 @@ _TRIES = 16
 
 
 class Template:
-    """What stands before and behind the text in a chunk, once it is known.
+    r"""What stands before and behind the text in a chunk, once it is known.
 
     >>> template = Template(("tool_calls",), "openai")
     >>> data = '{"choices": [{"delta": {"content": "On"}}]}'
@@ -63,10 +63,11 @@ class Template:
         return text
 
     def text_of(self, event: bytes) -> str:
-        """Return the text of such a chunk that is a whole event of a stream; empty where the bytes are anything else."""
+        """Return the text of such a chunk, of which these bytes are the whole event; empty where they are not."""
         if not (event.startswith(self._begins) and event.endswith(self._ends)):
             return ""
         raw = event[self._from : self._until]
+        text: str
         try:
             if b"\\" not in raw and b'"' not in raw and (text := raw.decode()).isprintable():
                 return text

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from structstream.errors import InvalidOutputError, JSONLimitError, JSONSyntaxError
-from structstream.jsonsink import JSONLimits
+from structstream.jsonsink import DEFAULT_LIMITS, JSONLimits
 from structstream.repair import JSONRepair
 
 from .members import MemberReader
@@ -45,7 +45,7 @@ class Splice:
 
     def __init__(self, levels: Sequence[OpenLevel], *, lenient: bool = False, limits: JSONLimits | None = None) -> None:
         self._names = {level.name for level in levels if level.name}
-        bounds = limits or JSONLimits()
+        bounds = limits or DEFAULT_LIMITS
         # The answer has its own object and one a level around what goes into the document.
         self._limits = JSONLimits(
             max_depth=bounds.max_depth + 2,

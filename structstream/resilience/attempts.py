@@ -394,7 +394,7 @@ class _Run:
             self._tally.mark = Mark(frozenset(outcome.completed), self._length)
 
     def leave(self) -> None:
-        """Give back what is held, and forget the answer: the engine stands in a circle, and is freed by the collector."""
+        """Give back what is held, and forget the answer: the engine stands in a circle, and is freed late."""
         self._give()
         self._budget.leave()
         vars(self).clear()

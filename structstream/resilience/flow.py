@@ -192,7 +192,7 @@ def _source(steps: _Steps) -> Parts:
 
 
 async def _flat(outer: Parts, *, pulled: bool) -> Parts:
-    """Yield the steps of `outer`, and of the calls that it names; of a `Pull` itself, or else the steps that it gives."""
+    """Yield the steps of `outer`, and of the calls that it names; each `Pull`, or else the steps that it gives."""
     around = _Around()
     top, read = outer, outer.__anext__
     try:
@@ -218,21 +218,21 @@ async def _flat(outer: Parts, *, pulled: bool) -> Parts:
                 read = top.__anext__
                 waited = _unknown(read)
             elif isinstance(item, Pull):
-                if pulled and not around.unheard:
-                    try:
-                        yield Pull(item.read, around.listeners)
-                    except GeneratorExit:
-                        raise
-                    except BaseException as error:  # of the one who has read in our place
-                        waited = top.athrow(error)
-                    continue
                 step: StreamingResponse[Any] | None
                 while True:
+                    if pulled and not around.unheard:
+                        try:
+                            yield Pull(item.read, around.listeners)
+                        except GeneratorExit:
+                            raise
+                        except BaseException as error:  # noqa: BLE001  # as if the call itself had raised it
+                            waited = top.athrow(error)
+                        break
                     try:
                         step = await item.read()
                     except GeneratorExit:
                         raise
-                    except BaseException as error:
+                    except BaseException as error:  # noqa: BLE001  # as above
                         waited = top.athrow(error)
                         break
                     if step is None:
@@ -293,7 +293,7 @@ class _Around:
 
 
 class Reader:
-    """The steps of a call, for who holds the stream: one coroutine takes each, which passes no generator where none is due.
+    """The steps of a call for whoever holds its stream: they pass no generator where none has anything to say.
 
     Args:
         steps: those of the call.
@@ -326,7 +326,7 @@ class Reader:
                         step = await pull.read()
                     except GeneratorExit:
                         raise
-                    except BaseException as error:
+                    except BaseException as error:  # noqa: BLE001  # as if the call itself had raised it
                         self._pull = None
                         item = await self._parts.athrow(error)
                     else:

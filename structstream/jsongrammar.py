@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+import jiter
+
 __all__ = [
     "HEX",
     "HIGH_SURROGATE",
@@ -23,9 +25,9 @@ __all__ = [
     "match_number",
     "match_plain_key",
     "match_plain_string",
-    "match_whole_container",
     "show",
     "unescape",
+    "whole_container",
 ]
 
 _WS = r"[ \t\n\r]*+"
@@ -33,19 +35,16 @@ HEX = "[0-9a-fA-F]"
 _PAIR = rf"u[dD][89abAB]{HEX}{{2}}\\u[dD][c-fC-F]{HEX}{{2}}"
 _BMP = rf"u(?:[0-9a-cA-CeEfF]{HEX}|[dD][0-7]){HEX}{{2}}"
 _ESCAPE = rf"\\(?:[\"\\/bfnrt]|{_BMP}|{_PAIR})"
-_STRING = rf'"(?:[^"\\\x00-\x1f]++|{_ESCAPE})*+"'
 _NUMBER = r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+"
 
 
 def _nested(levels: int) -> str:
-    """The grammar of a container with at most `levels` containers within one another."""
-    value = rf"(?:{_STRING}|{_NUMBER}|true|false|null)"
-    container = ""
+    """Balanced brackets around anything, with at most `levels` pairs within one another; those in strings are text."""
+    loose = r'[^"{}\[\]]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"{}\[\]]*+)*+'
+    within, container = loose, ""
     for _ in range(levels):
-        one = rf"(?:{value}|{container})" if container else value
-        members = rf"{_STRING}{_WS}:{_WS}{one}{_WS}(?:,{_WS}(?=\")|(?=\}}))"
-        items = rf"{one}{_WS}(?:,{_WS}(?!\])|(?=\]))"
-        container = rf"(?:\{{{_WS}(?:{members})*+\}}|\[{_WS}(?:{items})*+\])"
+        container = rf"(?:\{{{within}\}}|\[{within}\])"
+        within = rf"{loose}(?:{container}{loose})*+"
     return container
 
 
@@ -61,7 +60,7 @@ match_cut_escape = re.compile(
     rf"\\(?:u{HEX}{{0,3}}|u[dD][89abAB]{HEX}{{2}}(?:\\(?:u(?:[dD](?:[c-fC-F]{HEX}?)?)?)?)?)?\Z"
 ).match
 match_number = re.compile(_NUMBER).fullmatch
-match_whole_container = re.compile(_nested(_WHOLE_LEVELS)).match
+_match_balanced = re.compile(_nested(_WHOLE_LEVELS), re.DOTALL).match
 
 _whitespace = re.compile(_WS)
 _plain_run = re.compile(r'[^"\\\x00-\x1f]*+')
@@ -70,6 +69,26 @@ _number_run = re.compile(r"[-+.0-9eE]*+")
 _number_prefix = re.compile(
     r"-?(?:(?:0|[1-9][0-9]*+)(?:\.(?:[0-9]++(?:[eE](?:[+-]?[0-9]*+))?+)?+|[eE](?:[+-]?[0-9]*+))?+)?+"
 )
+
+
+def whole_container(text: str, i: int) -> str:
+    """Return the container that begins at `i`, if it lies within `text` and holds few others; else the empty text.
+
+    Brackets find its end, a reader in C says whether it is JSON. One with a key that comes twice is left out as well:
+    of those each value is to be looked at.
+
+    >>> whole_container('{"a": [1, "]"]}, 2', 0), whole_container('{"a": 1, "a": 2}', 0), whole_container("[01]", 0)
+    ('{"a": [1, "]"]}', '', '')
+    """
+    match = _match_balanced(text, i)
+    if match is None:
+        return ""
+    raw = match[0]
+    try:
+        jiter.from_json(raw.encode(), allow_inf_nan=False, cache_mode="none", catch_duplicate_keys=True)
+    except ValueError:
+        return ""
+    return raw
 
 
 def _end(pattern: re.Pattern[str], text: str, i: int) -> int:

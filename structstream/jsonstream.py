@@ -24,9 +24,9 @@ from .jsongrammar import (
     match_number,
     match_plain_key,
     match_plain_string,
-    match_whole_container,
     show,
     unescape,
+    whole_container,
 )
 from .jsonsink import DEFAULT_LIMITS, JSONSink
 from .text import TextBuffer, render_path
@@ -246,10 +246,9 @@ class JSONStream:
 
     def _step_over(self, text: str, i: int) -> int:
         """Hand over a whole container that lies within this text; return its end, or 0 if there is none."""
-        match = match_whole_container(text, i)
-        if match is None:
+        raw = whole_container(text, i)
+        if not raw:
             return 0
-        raw = match[0]
         limits = self._limits
         may_pass_a_bound = (
             len(raw) > min(limits.max_string_length, limits.max_number_length)
@@ -258,7 +257,7 @@ class JSONStream:
         )
         if may_pass_a_bound or not self._sink.container(raw, self._base + i):
             return 0
-        return match.end()
+        return i + len(raw)
 
     def _close(self, i: int) -> int:
         self._path.pop()

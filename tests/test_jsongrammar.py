@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from structstream import jsongrammar as grammar
+from structstream.jsonstream import JSONStream
+from tests.jsonevents import EventLog
 
 _NUMBERS = ["0", "-0", "1", "-12", "1.5", "0.10", "1e3", "1E+3", "2.5e-07", "10", "123456789012345678901234567890"]
 _NO_NUMBERS = ["", "-", "+1", "01", "-01", ".5", "1.", "1.e3", "1e", "1e+", "0x1", "1_0", "--1", "1.2.3", "e3", "½"]
@@ -75,14 +77,13 @@ _NOT_WHOLE = ["[[[[]]]]", "{", "[1", "[1,]", "[,1]", "[1 2]", '{"a"}', '{"a":}',
 
 @pytest.mark.parametrize("text", _WHOLE)
 def test_a_whole_container_is_found_with_what_follows(text: str) -> None:
-    match = grammar.match_whole_container(f"{text} , 1", 0)
-    assert match is not None
-    assert match[0] == text
+    assert grammar.whole_container(f"{text} , 1", 0) == text
+    assert grammar.whole_container(f"[] {text}]", 3) == text
 
 
-@pytest.mark.parametrize("text", [*_NOT_WHOLE, '["\\ud83d"]', "[NaN]", "[1]"[:-1]])
+@pytest.mark.parametrize("text", [*_NOT_WHOLE, '["\\ud83d"]', "[NaN]", "[1]"[:-1], '{"a":1,"a":1}', '["\ud83d"]', "[1}", '["\\x"]'])
 def test_what_is_broken_or_too_deep_is_no_whole_container(text: str) -> None:
-    assert grammar.match_whole_container(text, 0) is None
+    assert grammar.whole_container(text, 0) == ""
 
 
 @given(
@@ -92,8 +93,18 @@ def test_what_is_broken_or_too_deep_is_no_whole_container(text: str) -> None:
 )
 def test_a_container_that_is_found_is_json(value: object) -> None:
     text = json.dumps([value])
-    match = grammar.match_whole_container(text, 0)
-    assert match is None or json.loads(match[0]) == [value]
+    found = grammar.whole_container(text, 0)
+    assert found == "" or json.loads(found) == [value]
+
+
+@given(st.text(st.sampled_from('{}[]",:\\ \n1a-.0etrufalsn'), max_size=14))
+def test_what_is_found_is_json_to_the_letter_and_all_of_it(text: str) -> None:
+    found = grammar.whole_container(f"[{text}", 0)
+    if found:
+        stream = JSONStream(EventLog())
+        for char in found:  # one at a time: no container is stepped over
+            stream.feed(char)
+        assert stream.done
 
 
 def test_no_pattern_backtracks() -> None:
@@ -105,7 +116,7 @@ def test_no_pattern_backtracks() -> None:
         "[" + " " * 500_000,
         '["\\u0041' * 5,
     ):
-        assert grammar.match_whole_container(text, 0) is None
+        assert grammar.whole_container(text, 0) == ""
 
 
 def test_the_end_of_the_text_has_a_name() -> None:

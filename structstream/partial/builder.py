@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, cast
 
-import jiter
 from pydantic import ValidationError
 from pydantic_core import SchemaError
 
@@ -263,9 +262,6 @@ class Builder:
             return True
         try:
             value = slot.validator.validate_json(raw, context=self._context)
-            if self._fail_fast:
-                # Of a key that comes twice, event by event the first value is judged as well.
-                jiter.from_json(raw.encode(), catch_duplicate_keys=True)
         except Exception:  # noqa: BLE001  # a caller's validator may raise anything
             return False  # event by event it fails where it should, or at its end
         self._closed(value, slot, raw)

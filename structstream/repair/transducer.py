@@ -11,7 +11,7 @@ from structstream.jsongrammar import (
     match_cut_escape,
     match_escape,
     match_plain_string,
-    match_whole_container,
+    whole_container,
 )
 
 from .grammar import (
@@ -40,7 +40,7 @@ __all__ = ["JSONRepair"]
 _Step: TypeAlias = "Callable[[JSONRepair, str, int], int]"  # takes a text and a place, returns the next place
 
 _WORTH_A_LOOK = 32  # below this many characters a whole container is hardly there
-_WHOLE_LEVELS = 3  # containers within one another that `match_whole_container` takes
+_WHOLE_LEVELS = 3  # containers within one another that `whole_container` takes
 
 
 class JSONRepair:
@@ -324,17 +324,16 @@ class JSONRepair:
 
     def _step_over(self, text: str, i: int) -> int:
         """Pass a whole container that is valid and lies within this text; return its end, or 0 if there is none."""
-        match = match_whole_container(text, i)
-        if match is None:
+        raw = whole_container(text, i)
+        if not raw:
             return 0
-        raw = match[0]
         if len(raw) > self._max_number_length or len(self._nesting.closers) + _WHOLE_LEVELS > self._max_depth:
             return 0  # a bound may be passed within
         if len(raw) > MAX_GAP and find_long_gap(raw):
             return 0
         self._out.append(raw)
         self._end_value(container=True)
-        return match.end()
+        return i + len(raw)
 
     def _close(self, text: str, i: int) -> int:
         self._comma = False  # it was one too many

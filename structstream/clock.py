@@ -8,13 +8,15 @@ from __future__ import annotations
 import asyncio
 import time
 from math import inf
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from .errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-__all__ = ["Clock", "DeadlinePassed", "Interrupted", "SystemClock", "Timer", "Watchdog", "epoch"]
+__all__ = ["Clock", "DeadlinePassed", "Interrupted", "SystemClock", "Timer", "Watchdog", "checked_clock", "epoch"]
 
 
 def epoch() -> float:
@@ -44,6 +46,21 @@ class Clock(Protocol):
 
     def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
         """Call `callback` on the running event loop once `now()` has reached `when`; soon, if it has already."""
+
+
+def checked_clock(clock: object) -> Clock:
+    """Return `clock`, or a `SystemClock` for None.
+
+    Raises:
+        ConfigurationError: it is no clock.
+
+    >>> checked_clock(None)
+    SystemClock()
+    """
+    found: Any = SystemClock() if clock is None else clock  # Any: tried here
+    if not all(callable(getattr(found, name, None)) for name in ("now", "sleep", "call_at")):
+        raise ConfigurationError(f"clock must have now, sleep and call_at, as SystemClock does, not {clock!r}")
+    return cast("Clock", found)
 
 
 class SystemClock:

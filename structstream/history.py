@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import logging
+import os
 import sqlite3
 from collections import OrderedDict
 from contextlib import closing
@@ -54,7 +55,9 @@ class AnswerHistory:
     """
 
     def __init__(self, path: str | Path | None = None, *, kinds: int = 256) -> None:
-        if kinds < 1:
+        if not (path is None or isinstance(path, str | os.PathLike)):
+            raise ConfigurationError(f"path must be that of a file or None, not {path!r}")
+        if type(kinds) is not int or kinds < 1:
             raise ConfigurationError(f"kinds must be a positive integer, not {kinds!r}")
         self._path = path
         self._kinds = kinds

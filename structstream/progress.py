@@ -68,10 +68,15 @@ class ProgressFilter:
 
     def __post_init__(self) -> None:
         known = get_args(ProgressEventType)
-        if self.types is not None and (isinstance(self.types, str) or not set(self.types) <= set(known)):
-            raise ConfigurationError(f"types must be some of {', '.join(known)}, not {self.types!r}")
+        types: object = self.types
+        if types is not None and (
+            isinstance(types, str) or not isinstance(types, Collection) or not all(each in known for each in types)
+        ):
+            raise ConfigurationError(f"types must be a list of some of {', '.join(known)}, or None, not {types!r}")
         if isinstance(self.paths, str):
             raise ConfigurationError(f"paths must be a list of patterns, such as [{self.paths!r}]")
+        if self.paths is not None and not isinstance(self.paths, Collection):
+            raise ConfigurationError(f"paths must be a list of patterns or None, not {self.paths!r}")
         for path in self.paths or ():
             PathPattern(path)
         for name in ("least_step", "least_interval"):

@@ -328,6 +328,7 @@ _RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("idempotency_key", "text that a header can carry, or None", _is_key),
     ("enable_streaming", "True or False", lambda v: isinstance(v, bool)),
     ("logprobs", "True or False", lambda v: isinstance(v, bool)),
+    ("fail_fast", "True or False", lambda v: isinstance(v, bool)),
     ("cadence", f"one of {', '.join(get_args(Cadence))}", lambda v: v in get_args(Cadence)),
     ("streaming_chunk_size", "a positive integer or None", lambda v: v is None or _is_count(v, 1)),
     (

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from .adopted import adopted, is_instructor
 from .cadence import spaced
-from .clock import SystemClock, epoch
+from .clock import checked_clock, epoch
 from .errors import ConfigurationError
 from .history import AnswerHistory
 from .httpclient import check_http2
@@ -126,7 +126,9 @@ class StructuredLLMService:
         self._guardrails = _checked_guardrails(guardrails)
         self._limits = limits
         self._max_event_bytes = max_event_bytes
-        self._clock: Clock = clock or SystemClock()
+        self._clock = checked_clock(clock)
+        if not isinstance(history, AnswerHistory | None):
+            raise ConfigurationError(f"history must be an AnswerHistory(...) or None, not {type(history).__name__}")
         taken = adopted(client) if is_instructor(client) else None
         self._mode: Mode = "auto" if taken is None else taken.mode
         self._providers = {**ROUTES, **({} if taken is None else taken.providers), **(providers or {})}
@@ -394,7 +396,7 @@ def _checked_guardrails(guardrails: object) -> tuple[Guardrail, ...]:
 def _check_bounds(limits: object, max_event_bytes: object) -> None:
     if limits is not None and not isinstance(limits, JSONLimits):
         raise ConfigurationError(f"limits must be a JSONLimits(...) or None, not {type(limits).__name__}")
-    if max_event_bytes is not None and not (isinstance(max_event_bytes, int) and max_event_bytes > 0):
+    if max_event_bytes is not None and not (type(max_event_bytes) is int and max_event_bytes > 0):
         raise ConfigurationError(f"max_event_bytes must be a positive integer or None, not {max_event_bytes!r}")
 
 

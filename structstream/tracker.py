@@ -7,7 +7,7 @@ from contextlib import aclosing
 from math import inf, isnan
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .clock import SystemClock
+from .clock import checked_clock
 from .courier import ProgressCourier
 from .errors import ConfigurationError
 from .patterns import PathPattern
@@ -80,7 +80,11 @@ class ProgressTracker:
     ) -> None:
         if not callable(callback):
             raise ConfigurationError(f"callback must be callable, not {type(callback).__name__}")
-        self._clock: Clock = clock or SystemClock()
+        if not isinstance(only, ProgressFilter | None):
+            raise ConfigurationError(f"only must be a ProgressFilter(...) or None, not {only!r}")
+        if not (tell is None or callable(tell)):
+            raise ConfigurationError(f"tell must be callable or None, not {tell!r}")
+        self._clock = checked_clock(clock)
         self._courier = ProgressCourier(callback, self._clock, tell=tell)
         self._only = only or ProgressFilter()
         self._types = None if self._only.types is None else frozenset(self._only.types)

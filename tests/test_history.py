@@ -120,4 +120,8 @@ def test_what_cannot_work_is_refused(tmp_path: Path) -> None:
         AnswerHistory(tmp_path / "text")
     with pytest.raises(ConfigurationError, match="kinds must be a positive integer"):
         AnswerHistory(kinds=0)
+    wrongs: list[dict[str, Any]] = [{"kinds": True}, {"kinds": "x"}, {"path": 5}, {"path": [1]}]
+    for wrong in wrongs:
+        with pytest.raises(ConfigurationError, match=f"{next(iter(wrong))} must be"):
+            AnswerHistory(**wrong)
     AnswerHistory().save()

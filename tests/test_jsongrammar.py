@@ -81,7 +81,9 @@ def test_a_whole_container_is_found_with_what_follows(text: str) -> None:
     assert grammar.whole_container(f"[] {text}]", 3) == text
 
 
-@pytest.mark.parametrize("text", [*_NOT_WHOLE, '["\\ud83d"]', "[NaN]", "[1]"[:-1], '{"a":1,"a":1}', '["\ud83d"]', "[1}", '["\\x"]'])
+@pytest.mark.parametrize(
+    "text", [*_NOT_WHOLE, '["\\ud83d"]', "[NaN]", "[1]"[:-1], '{"a":1,"a":1}', '["\ud83d"]', "[1}", '["\\x"]']
+)
 def test_what_is_broken_or_too_deep_is_no_whole_container(text: str) -> None:
     assert grammar.whole_container(text, 0) == ""
 

@@ -26,10 +26,13 @@ def test_facts_and_time_may_be_left_out() -> None:
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"types": ["field", "done"]}, "types must be some of start, progress"),
-        ({"types": "field"}, "types must be some of"),
+        ({"types": ["field", "done"]}, "types must be a list of some of start, progress"),
+        ({"types": "field"}, "types must be a list of some of"),
         ({"paths": "items[*]"}, r"paths must be a list of patterns, such as \['items\[\*\]'\]"),
         ({"paths": ["items["]}, "is no path pattern"),
+        ({"types": 5}, "types must be a list of some of"),
+        ({"types": [["field"]]}, "types must be a list of some of"),
+        ({"paths": 5}, "paths must be a list of patterns or None, not 5"),
         ({"least_step": -1}, "least_step must be a number, 0 or more"),
         ({"least_interval": True}, "least_interval must be a number"),
         ({"least_interval": float("nan")}, "least_interval must be a number"),

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from structstream.errors import ProtocolError
-from structstream.providers import ROUTES, Provider, ProviderDecoder, route
+from structstream.errors import ConfigurationError, ProtocolError
+from structstream.providers import ROUTES, Provider, ProviderDecoder, ProviderSpec, route
 from structstream.providers.base import parse_object, parse_object_with_halves
 
 
@@ -31,6 +33,29 @@ def test_a_key_in_an_event_is_not_shown() -> None:
     with pytest.raises(ProtocolError) as caught:
         parse_object("sk-abcdefghijklmnopqrst", "p")
     assert "abcdefgh" not in str(caught.value)
+
+
+WRONG = [
+    ({"name": ""}, "name of a ProviderSpec must be text that is not empty, not str"),
+    ({"dialect": 5}, "dialect of a ProviderSpec must be text that is not empty, not int"),
+    ({"base_url": None}, "base_url of a ProviderSpec must be text, not NoneType"),
+    ({"base_url_env": [5]}, "must be text or a list of texts, not list"),
+    ({"key_env": "KEY"}, "key_env of a ProviderSpec must be a list of texts, not str"),
+    ({"needs_key": 1}, "needs_key of a ProviderSpec must be True or False, not int"),
+    ({"auth": "basic"}, "must be one of bearer, x-api-key, x-goog-api-key, not basic"),
+    ({"thinking": []}, "thinking of a ProviderSpec must be one of reasoning_effort, .*None, not list"),
+    ({"modes": ["json"]}, "must be a list of native, tool, prompted that is not empty"),
+    ({"modes": []}, "must be a list of native, tool, prompted that is not empty"),
+    ({"whole_modes": "tool"}, "whole_modes of a ProviderSpec must be a list of native, tool, prompted, not str"),
+    ({"modes_of": [("(", ["tool"])]}, "must be a list of pairs of a regular expression and modes"),
+    ({"headers": [("x-key", b"secret")]}, "must be a list of pairs of names and values, not list$"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "sentence"), WRONG)
+def test_a_row_that_cannot_work_is_refused(wrong: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigurationError, match=sentence):
+        ProviderSpec(**{"name": "mine", **wrong})
 
 
 @pytest.mark.parametrize("name", sorted(ROUTES))

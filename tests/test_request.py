@@ -53,6 +53,7 @@ def a_request(**changes: Any) -> StreamingStructuredRequest[Pet]:  # Any: argume
         ({"headers": {"a": "c\n"}}, "headers must be a mapping of header names"),
         ({"headers": {"a": 5}}, "headers must be a mapping of header names"),
         ({"thinking_budget": -1}, "thinking_budget must be an integer, 0 or more"),
+        ({"fail_fast": 1}, "fail_fast must be True or False, not 1"),
         ({"enable_streaming": "yes"}, "enable_streaming must be True or False"),
     ],
 )

@@ -110,6 +110,13 @@ def test_a_client_that_cannot_work_is_refused_at_once(client: Any) -> None:
         StructuredLLMService(client)
 
 
+@pytest.mark.parametrize("name", ["clock", "history", "max_event_bytes", "policies", "limits", "prices", "quality"])
+def test_a_setting_that_cannot_work_is_refused_at_once(name: str) -> None:
+    wrong: dict[str, Any] = {name: True}
+    with pytest.raises(ConfigurationError, match=f"{name} must "):
+        StructuredLLMService(**wrong)
+
+
 # keys and addresses
 
 MISSING = [

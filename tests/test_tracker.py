@@ -71,6 +71,13 @@ async def test_percent_is_a_number(wrong: Any) -> None:
         ProgressTracker(wrong)
 
 
+@pytest.mark.parametrize("name", ["clock", "only", "tell"])
+async def test_what_a_tracker_cannot_work_with_is_refused(name: str) -> None:
+    wrong: dict[str, Any] = {name: 5}
+    with pytest.raises(ConfigurationError, match=f"{name} must "):
+        ProgressTracker(print, **wrong)
+
+
 async def test_what_it_returns_may_be_awaited_to_know_that_an_async_callback_has_heard() -> None:
     heard: list[str] = []
 

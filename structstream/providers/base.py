@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar, get_args
 
 from jiter import from_json
 
-from structstream.errors import ProtocolError
+from structstream.errors import ConfigurationError, ProtocolError
 from structstream.response import TokenLogprob
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from structstream.continuation import TakeUp
     from structstream.errors import ProviderError
     from structstream.events import ProviderEvent, ServerSentEvent
@@ -99,6 +98,9 @@ class ProviderSpec:
         asks_for_events: a stream is asked for as events where the dialect has another form besides; False for a relay
             that does not know how, such as one that drops the query of a path. Either form is read.
         headers: what its calls carry beside the key.
+
+    Raises:
+        ConfigurationError: a value is not what it has to be; the sentence says which.
     """
 
     name: str
@@ -123,9 +125,72 @@ class ProviderSpec:
     asks_for_events: bool = True
     headers: Sequence[tuple[str, str]] = ()
 
+    def __post_init__(self) -> None:
+        for name, choices in _CHOICES.items():
+            value = getattr(self, name)
+            if value not in choices:
+                shown = value if isinstance(value, str) else type(value).__name__
+                known = ", ".join(str(choice) for choice in choices)
+                raise ConfigurationError(f"{name} of a ProviderSpec must be one of {known}, not {shown}")
+        for wanted, (names, fits) in _KINDS.items():
+            for name in names:
+                if not fits(getattr(self, name)):  # not quoted: a header may be a key
+                    kind = type(getattr(self, name)).__name__
+                    raise ConfigurationError(f"{name} of a ProviderSpec must be {wanted}, not {kind}")
+
     def modes_for(self, model: str) -> Sequence[ConcreteMode]:
         """Return what `model`, as the provider calls it, can do, strictest first."""
         return next((modes for start, modes in self.modes_of if re.match(start, model)), self.modes)
+
+
+def _is_list(value: object, fits: Callable[[Any], bool]) -> bool:  # Any: what `fits` tells
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes) and all(map(fits, value))
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _are_texts(value: object) -> bool:
+    return _is_list(value, _is_text)
+
+
+def _are_modes(value: object) -> bool:
+    return _is_list(value, get_args(ConcreteMode).__contains__)
+
+
+def _is_pattern(value: object) -> bool:
+    try:
+        return isinstance(value, str) and bool(re.compile(value))
+    except re.error:
+        return False
+
+
+_CHOICES: Mapping[str, Sequence[str | None]] = {
+    "auth": get_args(Auth),
+    "strict_form": get_args(StrictFormName),
+    "tool_choice": get_args(ToolChoice),
+    "max_tokens_field": get_args(MaxTokensField),
+    "thinking": (*get_args(ThinkingForm), None),
+}
+_FLAGS = ("needs_key", "lenient", "any_schema", "strict_tools", "stream_usage", "asks_for_events")
+_KINDS: Mapping[str, tuple[Sequence[str], Callable[[Any], bool]]] = {  # Any: whatever a caller has given
+    "text that is not empty": (("name", "dialect", "seed_field"), lambda value: _is_text(value) and bool(value)),
+    "text": (("base_url",), _is_text),
+    "text or a list of texts": (("base_url_env",), lambda value: _is_text(value) or _are_texts(value)),
+    "a list of texts": (("key_env",), _are_texts),
+    "True or False": (_FLAGS, lambda value: isinstance(value, bool)),
+    "a list of native, tool, prompted that is not empty": (("modes",), lambda value: _are_modes(value) and bool(value)),
+    "a list of native, tool, prompted": (("whole_modes",), _are_modes),
+    "a list of pairs of a regular expression and modes": (
+        ("modes_of",),
+        lambda value: _is_list(value, lambda pair: len(pair) == 2 and _is_pattern(pair[0]) and _are_modes(pair[1])),
+    ),
+    "a list of pairs of names and values": (
+        ("headers",),
+        lambda value: _is_list(value, lambda pair: _are_texts(pair) and len(pair) == 2),
+    ),
+}
 
 
 class TextTemplate(Protocol):

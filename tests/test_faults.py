@@ -16,7 +16,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -56,6 +56,7 @@ from structstream.testing import (
     text_after_json,
     two_tool_calls,
     unknown_events,
+    whole_200,
 )
 from tests.edge import BARE, KEY
 from tests.simulated import connected
@@ -423,6 +424,34 @@ async def test_where_streaming_is_not_to_be_had_the_answer_is_asked_for_in_one_p
         outcome = await Reading(service, request_in(dialect, max_retries=0)).end()
         assert (outcome.kind.value, outcome.result, len(provider.requests)) == ("complete", NOTE, 2)
         assert [attempt.streams for attempt in outcome.attempts] == [True, False]
+
+
+@pytest.mark.parametrize("mode", ["native", "tool", "prompted"])
+@every_dialect
+async def test_a_whole_answer_where_a_stream_was_due_is_the_answer(dialect: str, mode: str) -> None:
+    """A gateway that ignores ``stream``: what it sent is not asked for again."""
+    async with running(RESUMING, faults=[whole_200()]) as (service, provider, _):
+        outcome = await Reading(service, request_in(dialect, mode=mode)).end()
+        assert (outcome.kind.value, outcome.result, len(provider.requests)) == ("complete", NOTE, 1)
+        assert [attempt.streams for attempt in outcome.attempts] == [False]
+        assert outcome.usage is not None
+        assert not outcome.usage.estimated
+
+
+@every_dialect
+async def test_a_rest_that_comes_as_a_whole_answer_is_put_behind_what_stands(dialect: str) -> None:
+    at = await offset_of(dialect, PLACES[6])
+    async with running(RESUMING, faults=[cut_at_byte(at), whole_200()]) as (service, provider, _):
+        outcome = await Reading(service, request_in(dialect)).end()
+        assert (outcome.kind.value, outcome.result, len(provider.requests)) == ("complete", NOTE, 2)
+
+
+@every_dialect
+async def test_a_whole_answer_that_breaks_off_is_none(dialect: str) -> None:
+    """It announces its length, so it is known to lack something; then one whole answer is asked for."""
+    async with running(BARE, faults=[replace(whole_200(), stop=cut_at_byte(60).stop)]) as (service, provider, _):
+        outcome = await Reading(service, request_in(dialect)).end()
+        assert (outcome.kind.value, outcome.result, len(provider.requests)) == ("provider_error", None, 1)
 
 
 class Ends:

@@ -93,7 +93,10 @@ WHOLE = ("title", "score", "tags[0]", "tags[1]", "tags", "author.name", "author.
 
 @dataclass(frozen=True)
 class Place:
-    """Where a body breaks: behind the delta that brings the last character of `before`, or `within` bytes beyond it."""
+    """Where a body breaks: behind the delta that brings the last character of `before`, or `within` bytes beyond it.
+
+    Where `before` is empty, `within` counts from the first byte of the body.
+    """
 
     name: str
     before: str
@@ -116,6 +119,8 @@ PLACES = (
     Place("in an object", until('"age"'), WHOLE[:6]),
     Place("before the last bracket", until("36}"), WHOLE[:8]),
     Place("before the finish", DOCUMENT, WHOLE),
+    Place("before the first byte", ""),
+    Place("in the first event", "", within=12),
 )
 
 BREAKS: dict[str, Callable[[int], Fault]] = {
@@ -181,6 +186,10 @@ class Reading:
         for _ in range(SEVERAL_TURNS):  # it waits for the next step by then
             await asyncio.sleep(0)
 
+    @property
+    def ended(self) -> bool:
+        return self._task.done()
+
     async def end(self) -> Outcome[Note]:
         return await asyncio.wait_for(self._task, 10)
 
@@ -211,6 +220,8 @@ async def pieces_of(dialect: str) -> list[tuple[int, str]]:
 
 async def offset_of(dialect: str, place: Place) -> int:
     """Return the byte of the body at which a place is."""
+    if not place.before:
+        return place.within
     return place.within + next(at for at, text in await pieces_of(dialect) if text.startswith(place.before))
 
 
@@ -220,7 +231,7 @@ async def broken_at(reading: Reading, provider: SimulatedProvider, clock: FakeCl
         await provider.wait_for_stall()
         await reading.until(len(place.before))
         if how == "stall":
-            await clock.advance(60)
+            await clock.advance(60 if place.before else 120)
         else:
             (connection,) = provider._open
             await connection.reset()
@@ -272,6 +283,35 @@ async def test_with_the_policies_it_goes_on_from_there_and_is_complete(dialect: 
                 named = set(names_in(provider.requests[1].body))
                 assert named, place.name
                 assert not named & set(place.closed), place.name
+
+
+# What has been said by the time that the last byte of a body is missing: the finish, or not yet.
+LAST_BYTE = {
+    "openai_chat": dict.fromkeys(BREAKS, "complete"),
+    "anthropic": dict.fromkeys(BREAKS, "complete"),
+    "openai_responses": {"cut": "complete", "drop": "incomplete", "reset": "incomplete", "stall": "timeout"},
+    "google": {"cut": "complete", "drop": "complete", "reset": "complete", "stall": "complete"},
+}
+
+
+@pytest.mark.parametrize("how", BREAKS)
+@every_dialect
+async def test_a_body_that_lacks_its_last_byte_lacks_nothing_of_the_answer(dialect: str, how: str) -> None:
+    """Of the end of Responses, which is one event, it lacks the finish; a body that ends in good order ends the event."""
+    fault = BREAKS[how]((await pieces_of(dialect))[-1][0] - 1)
+    for policies, kind in ((BARE, LAST_BYTE[dialect][how]), (RESUMING, "complete")):
+        async with running(policies, faults=[fault]) as (service, provider, clock):
+            reading = Reading(service, request_in(dialect))
+            await broken_at(reading, provider, clock, PLACES[9], how)
+            while not reading.ended:
+                await clock.advance(1)  # what follows the finish is waited for a moment
+                await asyncio.sleep(0)
+            outcome, ended_at = await reading.end(), time.monotonic()
+            assert (outcome.kind.value, outcome.raw_text, tuple(outcome.completed)) == (kind, DOCUMENT, WHOLE)
+            assert outcome.result == (NOTE if kind == "complete" else None)
+            assert len(provider.requests) == 1
+            if how != "cut":
+                await assert_closed(provider, ended_at)
 
 
 def names_in(value: object) -> Iterator[str]:

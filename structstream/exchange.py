@@ -24,12 +24,14 @@ from .errors import (
     BlockedError,
     ConnectionFailedError,
     IncompleteError,
+    ProtocolError,
     ProviderError,
     StreamCancelledError,
     StreamTimeoutError,
     StructStreamError,
     UnexpectedResponseError,
 )
+from .events import Failed, Finished, TextDelta, ToolDelta
 from .facts import AttemptBegan, AttemptEnded, FirstToken
 from .head import Head
 from .judging import Judging
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from .clock import Clock
+    from .events import ProviderEvent
     from .facts import Tell
     from .jsonsink import JSONLimits
     from .ledger import Ledger
@@ -63,6 +66,7 @@ _logger = logging.getLogger("structstream")
 
 _MAX_ERROR_BODY = 64 << 10  # bytes of an answer that is no stream: enough for its sentence
 _MAX_WHOLE_BODY = 64 << 20  # bytes of an answer that was not asked to stream
+_MAX_UNASKED_BODY = 16 << 20  # bytes of one that was
 _SAYING_WHY = 5.0  # seconds for the body of an answer that is no stream, which says why
 _CLOSING = 1.0  # seconds that closing a connection may take
 _DRAINING = 0.05  # seconds that the end of a body may take after the dialect's own mark of the end
@@ -70,6 +74,9 @@ _DRAINED_READS = 4
 
 _HEADERS = re.compile(r"(?:x-ratelimit-|anthropic-ratelimit-|ratelimit|retry-after|x-should-retry)|.*request-id$")
 _REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "x-ms-request-id")
+
+# Any of these makes a body in one piece an answer.
+_ANSWERS = frozenset({TextDelta, ToolDelta, Finished})
 
 # After these the provider has said all it had to say: the connection can serve the next call.
 _SAID_ALL = frozenset({OutcomeKind.COMPLETE, OutcomeKind.TRUNCATED, OutcomeKind.REFUSED, OutcomeKind.FILTERED})
@@ -119,6 +126,8 @@ class Exchange(Generic[T]):
         self._call = stream or route.encode(request)
         if guardrails:
             self._call = replace(self._call, guardrails=tuple(guardrails))
+        self._takes_up = stream is not None
+        self._streams = request.enable_streaming and self._mode not in route.spec.whole_modes
         going_on = request.continuation
         if going_on is not None and stream is None:
             going_on = replace(going_on, take_up=None)
@@ -291,6 +300,9 @@ class Exchange(Generic[T]):
             if sign == b"[" and self._route.provider.takes_arrays:
                 self._decoder.take_array()
                 return data[data.index(sign) :]
+            if sign == b"{" and not self._takes_up:
+                await self._take_whole(body, data)
+                return b""
             if sign and sign in b"{[<":
                 raise await self._refused(body, data)
             if sign or not data:
@@ -347,6 +359,22 @@ class Exchange(Generic[T]):
             if steps:
                 return steps[0]
 
+    async def _take_whole(self, body: AsyncIterator[bytes], start: bytes) -> None:
+        """Take a whole answer that came though a stream was asked for, or raise what else it is."""
+        self._first_at = min(self._total_at, self._clock.now() + self._between)
+        collected = bytearray(start)
+        with suppress(DeadlinePassed, StructStreamError):
+            await self._collect(body, collected, _MAX_UNASKED_BODY)
+        events: Sequence[ProviderEvent] = ()
+        if len(collected) <= _MAX_UNASKED_BODY:
+            with suppress(ProtocolError):
+                events = self._route.provider.whole(bytes(collected))
+        said = {type(event) for event in events}
+        if Failed in said or not said & _ANSWERS:
+            raise self._error(bytes(collected[:_MAX_ERROR_BODY]))
+        self._streams = False
+        self._decoder.feed_events(events)
+
     async def _whole(self, body: AsyncIterator[bytes]) -> bytes:
         collected = bytearray()
         await self._collect(body, collected, _MAX_WHOLE_BODY)
@@ -400,7 +428,7 @@ class Exchange(Generic[T]):
             provider=self._route.spec.name,
             model=self._route.model,
             mode=self._mode,
-            streams=self._request.enable_streaming and self._mode not in self._route.spec.whole_modes,
+            streams=self._streams,
             kind=found.kind,
             reason="" if error is None else str(error),
             usage=found.usage,

@@ -48,7 +48,8 @@ class Shared:
     def __init__(self, *, today: Callable[[], float]) -> None:
         self.today = today
         self.breakers = Breakers()
-        self.meters = Meters()
+        self.line = Meters()
+        self.sent = Meters()
         self.queues = Queues()
         self.gates = Gates()
         self.budget = RetryBudget()
@@ -135,6 +136,7 @@ def assembled(
         made.pause(),
         made.limits(),
         made.concurrency(),
+        made.limits(sends=True),
         made.breaker(),
     )
     return stack(
@@ -240,17 +242,18 @@ class _Made:
             today=self._shared.today,
         )
 
-    def limits(self) -> Layer | None:
+    def limits(self, *, sends: bool = False) -> Layer | None:
         policy, around = self._policies.limits, self._around
         if policy is None or policy.requests_per_minute is policy.tokens_per_minute is None:
             return None
         return limiting(
             policy=policy,
-            meters=self._shared.meters,
+            meters=self._shared.sent if sends else self._shared.line,
             endpoint_of=around.endpoint_of,
             tell=around.tell,
             pause=around.pause,
             now=around.now,
+            sends=sends,
         )
 
     def concurrency(self) -> Layer | None:

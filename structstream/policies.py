@@ -86,7 +86,8 @@ class RetryPolicy:
             else the attempt is the last, and another model may be asked.
         seconds: no attempt begins later than this after the first began; None for no bound but the total deadline.
         tokens: no attempt begins once this many tokens were spent; None for no bound.
-        idle_resumes: after so many resumed attempts in a row that brought nothing new, nothing is resumed any more.
+        idle_resumes: after so many resumed attempts in a row that brought nothing new, nothing is resumed any more; the
+            last retry is not spent on a resume that follows even one of them.
         continuations: how often an answer that was cut off at the output limit may be continued. As long as each
             brings something new they do not count as retries; with `max_retries=0` there is none.
         share: retries that may be under way at once in one service, as a share of the calls in flight.

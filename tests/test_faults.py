@@ -16,7 +16,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -56,6 +56,7 @@ from structstream.testing import (
     text_after_json,
     two_tool_calls,
     unknown_events,
+    whole_200,
 )
 from tests.edge import BARE, KEY
 from tests.simulated import connected
@@ -92,7 +93,10 @@ WHOLE = ("title", "score", "tags[0]", "tags[1]", "tags", "author.name", "author.
 
 @dataclass(frozen=True)
 class Place:
-    """Where a body breaks: behind the delta that brings the last character of `before`, or `within` bytes beyond it."""
+    """Where a body breaks: behind the delta that brings the last character of `before`, or `within` bytes beyond it.
+
+    Where `before` is empty, `within` counts from the first byte of the body.
+    """
 
     name: str
     before: str
@@ -115,6 +119,8 @@ PLACES = (
     Place("in an object", until('"age"'), WHOLE[:6]),
     Place("before the last bracket", until("36}"), WHOLE[:8]),
     Place("before the finish", DOCUMENT, WHOLE),
+    Place("before the first byte", ""),
+    Place("in the first event", "", within=12),
 )
 
 BREAKS: dict[str, Callable[[int], Fault]] = {
@@ -180,6 +186,10 @@ class Reading:
         for _ in range(SEVERAL_TURNS):  # it waits for the next step by then
             await asyncio.sleep(0)
 
+    @property
+    def ended(self) -> bool:
+        return self._task.done()
+
     async def end(self) -> Outcome[Note]:
         return await asyncio.wait_for(self._task, 10)
 
@@ -210,6 +220,8 @@ async def pieces_of(dialect: str) -> list[tuple[int, str]]:
 
 async def offset_of(dialect: str, place: Place) -> int:
     """Return the byte of the body at which a place is."""
+    if not place.before:
+        return place.within
     return place.within + next(at for at, text in await pieces_of(dialect) if text.startswith(place.before))
 
 
@@ -219,7 +231,7 @@ async def broken_at(reading: Reading, provider: SimulatedProvider, clock: FakeCl
         await provider.wait_for_stall()
         await reading.until(len(place.before))
         if how == "stall":
-            await clock.advance(60)
+            await clock.advance(60 if place.before else 120)
         else:
             (connection,) = provider._open
             await connection.reset()
@@ -271,6 +283,35 @@ async def test_with_the_policies_it_goes_on_from_there_and_is_complete(dialect: 
                 named = set(names_in(provider.requests[1].body))
                 assert named, place.name
                 assert not named & set(place.closed), place.name
+
+
+# What has been said by the time that the last byte of a body is missing: the finish, or not yet.
+LAST_BYTE = {
+    "openai_chat": dict.fromkeys(BREAKS, "complete"),
+    "anthropic": dict.fromkeys(BREAKS, "complete"),
+    "openai_responses": {"cut": "complete", "drop": "incomplete", "reset": "incomplete", "stall": "timeout"},
+    "google": {"cut": "complete", "drop": "complete", "reset": "complete", "stall": "complete"},
+}
+
+
+@pytest.mark.parametrize("how", BREAKS)
+@every_dialect
+async def test_a_body_that_lacks_its_last_byte_lacks_nothing_of_the_answer(dialect: str, how: str) -> None:
+    """Of the end of Responses, which is one event, it lacks the finish; a body that ends in good order ends the event."""
+    fault = BREAKS[how]((await pieces_of(dialect))[-1][0] - 1)
+    for policies, kind in ((BARE, LAST_BYTE[dialect][how]), (RESUMING, "complete")):
+        async with running(policies, faults=[fault]) as (service, provider, clock):
+            reading = Reading(service, request_in(dialect))
+            await broken_at(reading, provider, clock, PLACES[9], how)
+            while not reading.ended:
+                await clock.advance(1)  # what follows the finish is waited for a moment
+                await asyncio.sleep(0)
+            outcome, ended_at = await reading.end(), time.monotonic()
+            assert (outcome.kind.value, outcome.raw_text, tuple(outcome.completed)) == (kind, DOCUMENT, WHOLE)
+            assert outcome.result == (NOTE if kind == "complete" else None)
+            assert len(provider.requests) == 1
+            if how != "cut":
+                await assert_closed(provider, ended_at)
 
 
 def names_in(value: object) -> Iterator[str]:
@@ -423,6 +464,34 @@ async def test_where_streaming_is_not_to_be_had_the_answer_is_asked_for_in_one_p
         outcome = await Reading(service, request_in(dialect, max_retries=0)).end()
         assert (outcome.kind.value, outcome.result, len(provider.requests)) == ("complete", NOTE, 2)
         assert [attempt.streams for attempt in outcome.attempts] == [True, False]
+
+
+@pytest.mark.parametrize("mode", ["native", "tool", "prompted"])
+@every_dialect
+async def test_a_whole_answer_where_a_stream_was_due_is_the_answer(dialect: str, mode: str) -> None:
+    """A gateway that ignores ``stream``: what it sent is not asked for again."""
+    async with running(RESUMING, faults=[whole_200()]) as (service, provider, _):
+        outcome = await Reading(service, request_in(dialect, mode=mode)).end()
+        assert (outcome.kind.value, outcome.result, len(provider.requests)) == ("complete", NOTE, 1)
+        assert [attempt.streams for attempt in outcome.attempts] == [False]
+        assert outcome.usage is not None
+        assert not outcome.usage.estimated
+
+
+@every_dialect
+async def test_a_rest_that_comes_as_a_whole_answer_is_put_behind_what_stands(dialect: str) -> None:
+    at = await offset_of(dialect, PLACES[6])
+    async with running(RESUMING, faults=[cut_at_byte(at), whole_200()]) as (service, provider, _):
+        outcome = await Reading(service, request_in(dialect)).end()
+        assert (outcome.kind.value, outcome.result, len(provider.requests)) == ("complete", NOTE, 2)
+
+
+@every_dialect
+async def test_a_whole_answer_that_breaks_off_is_none(dialect: str) -> None:
+    """It announces its length, so it is known to lack something; then one whole answer is asked for."""
+    async with running(BARE, faults=[replace(whole_200(), stop=cut_at_byte(60).stop)]) as (service, provider, _):
+        outcome = await Reading(service, request_in(dialect)).end()
+        assert (outcome.kind.value, outcome.result, len(provider.requests)) == ("provider_error", None, 1)
 
 
 class Ends:

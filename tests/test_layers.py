@@ -157,7 +157,7 @@ async def waiting_for(service: Service, place: str) -> tuple[asyncio.Task[list[S
     if place == "pause":
         shared.gates.of(endpoint_of(REQUEST)).close_for(30, now=clock.now())
     elif place == "limits":
-        shared.meters.of(endpoint_of(REQUEST), LimitsPolicy(requests_per_minute=1)).reserve(1, now=clock.now())
+        shared.line.of(endpoint_of(REQUEST), LimitsPolicy(requests_per_minute=1)).reserve(1, now=clock.now())
     else:  # another model of the provider holds its only place
         tasks.append(asyncio.create_task(service.ask(replace(REQUEST, model="fake/small"))))
         await settled()
@@ -323,3 +323,55 @@ async def test_a_crowd_that_was_told_to_wait_comes_back_in_steps() -> None:
     assert all(outcome.kind is OutcomeKind.COMPLETE for outcome in outcomes)
     assert most_after <= 55  # half of what had been under way
     assert len(provider.requests) < 400
+
+
+async def test_a_place_in_the_rate_is_taken_when_the_call_goes_and_not_while_it_waits_for_its_turn() -> None:
+    """Places that were taken a while ago have been refilled since: they would all go at once, and others beside them."""
+    clock = FakeClock()
+    sent: list[float] = []
+
+    def say(request: StreamingStructuredRequest[Any]) -> Answer:
+        sent.append(clock.now())
+        return Answer(["[1]"], before=120.0 if len(sent) <= 2 else 0.0)
+
+    policies = replace(
+        OFF,
+        limits=LimitsPolicy(requests_per_minute=2, max_wait=1000),
+        concurrency=ConcurrencyPolicy(start=2, most=2, max_wait=1000),
+    )
+    service = Service(FakeProvider(say=say), policies, clock)
+    tasks = [asyncio.create_task(service.ask()) for _ in range(6)]
+    for _ in range(30):
+        await clock.advance(10)
+        for _ in range(200):
+            await asyncio.sleep(0)
+    assert all(outcome_of(task.result()).kind is OutcomeKind.COMPLETE for task in tasks)
+    assert [at - sent[0] for at in sent] == pytest.approx([0, 0, 120, 120, 150, 180], abs=1)
+
+
+async def test_who_waits_for_the_rate_of_one_model_keeps_no_place_from_another_model() -> None:
+    clock = FakeClock()
+    policies = replace(
+        OFF, limits=LimitsPolicy(requests_per_minute=1), concurrency=ConcurrencyPolicy(start=1, most=1, max_wait=5)
+    )
+    service = Service(FakeProvider(Answer(["[1]"])), policies, clock)
+    await service.ask()
+    waiting = asyncio.create_task(service.ask())
+    await clock.wait_for_sleepers(1)
+    other = outcome_of(await service.ask(replace(REQUEST, model="fake/small")))
+    assert other.kind is OutcomeKind.COMPLETE
+    await clock.advance(60)
+    assert outcome_of(await waiting).kind is OutcomeKind.COMPLETE
+
+
+async def test_the_loser_of_a_hedge_was_sent_and_stays_charged() -> None:
+    clock = FakeClock()
+    provider = FakeProvider(Answer(["[1]"], before=100.0), Answer(["[2]"]))
+    policies = replace(OFF, limits=LimitsPolicy(requests_per_minute=2, max_wait=10), hedge=HedgePolicy(after=1))
+    service = Service(provider, policies, clock)
+    asking = asyncio.create_task(service.ask())
+    await clock.wait_for_sleepers(1)
+    await clock.advance(1)
+    assert (outcome_of(await asking).result, len(provider.requests)) == ("[2]", 2)
+    refused = outcome_of(await service.ask())
+    assert (refused.kind, len(provider.requests)) == (OutcomeKind.UNAVAILABLE, 2)

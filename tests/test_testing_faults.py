@@ -67,7 +67,7 @@ def test_each_fault_bears_its_name_reads_back_and_strikes_somewhere(name: str) -
     fault = with_arguments(name)
     assert fault.name == name
     assert parse_fault(str(fault)) == fault
-    assert sum(each is not None for each in (fault.said, fault.sent, fault.reply, fault.stop)) == 1
+    assert sum(each is not None for each in (fault.said, fault.sent, fault.reply, fault.stop, fault.whole or None)) == 1
 
 
 def test_every_fault_is_public() -> None:

@@ -185,6 +185,8 @@ class Course:
 
     def _again(self, outcome: Outcome[Any], base: Outcome[Any], policy: RetryPolicy, wait: float) -> Next:
         invalid = isinstance(outcome.error, InvalidOutputError)
+        # The last retry is for what may still help: a whole answer, where asking for the rest has brought nothing.
+        self._tired = self._tired or (not invalid and self._idle > 0 and self._failures == self._request.max_retries)
         if (rest := self._rest(base, policy)) is not None:
             plan: AttemptPlan = "reask" if invalid else "resume"
             return Next(plan, rest, outcome, builds=True, path=self._path_of(rest), wait=wait)

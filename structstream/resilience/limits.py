@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Meter", "Meters", "Reservation", "expected", "limiting"]
 
+_ROUNDING = 0.005  # seconds by which two ways to one moment may differ
+
 
 def expected(request: StreamingStructuredRequest[Any], policy: LimitsPolicy) -> int:  # Any: of any response model
     """Return the tokens that a call is charged with before anything is known of it.
@@ -158,8 +160,13 @@ def limiting(
     tell: Tell,
     pause: Pause,
     now: Callable[[], float],
+    sends: bool = False,
 ) -> Layer:
     """Return the layer that makes calls wait for their place, and refuses at once those that would wait too long.
+
+    It stands twice around a call, each time with meters of its own. The outer one is the line: whoever waits in it
+    holds nothing else. Its place is no longer true once the call has waited for something further in, as what was taken
+    long ago has been refilled since. So the inner one, behind which nothing waits, counts what is sent.
 
     Args:
         policy: the settings.
@@ -168,6 +175,8 @@ def limiting(
         tell: hears who waits.
         pause: waits.
         now: the clock.
+        sends: whether it is the inner one. Then a call that was begun counts, though it was left before it said
+            anything: its provider has seen it.
     """
 
     def layer(call: Call) -> Call:
@@ -176,7 +185,8 @@ def limiting(
             endpoint = endpoint_of(request)
             meter, provider = meters.of(endpoint, policy), endpoint.provider
             place = meter.reserve(expected(request, policy), now=now())
-            if place.wait or place.refused:
+            waits = place.wait > (_ROUNDING if sends else 0)
+            if waits or place.refused:
                 tell(Waited(place.limit, provider, 0.0 if place.refused else place.wait, refused=place.refused))
             if place.refused:
                 error = LimitReachedError(
@@ -184,22 +194,23 @@ def limiting(
                 )
                 yield ended(OutcomeKind.UNAVAILABLE, error)
                 return
-            sent = False
+            sent = spoken = False
 
             def spoke(step: StreamingResponse[Any]) -> None:
-                nonlocal sent
-                sent = True
+                nonlocal sent, spoken
+                sent = spoken = True
 
             try:
-                if place.wait:
+                if waits:
                     try:
                         await pause(place.wait)
                     except StructStreamError as late:
                         yield ended(kind_of(late), late)
                         return
+                sent = sends
                 async with aclosing(call(request)) as steps:
                     last = yield Rest(steps, spoke)
-                    sent = sent or _was_sent(last.outcome)
+                    sent = spoken or _was_sent(last.outcome)
                     if sent and last.outcome.usage is not None:
                         meter.correct(place, last.outcome.usage.total_tokens, now=now())
                     yield last

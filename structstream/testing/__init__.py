@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         text_after_json,
         two_tool_calls,
         unknown_events,
+        whole_200,
     )
     from .records import RecordedRequest
     from .script import Script
@@ -77,6 +78,7 @@ _HOMES = {
         "text_after_json",
         "two_tool_calls",
         "unknown_events",
+        "whole_200",
     ),
     "records": ("RecordedRequest",),
     "script": ("Script",),
@@ -122,6 +124,7 @@ __all__ = [
     "text_after_json",
     "two_tool_calls",
     "unknown_events",
+    "whole_200",
 ]
 
 

@@ -59,6 +59,7 @@ __all__ = [
     "text_after_json",
     "two_tool_calls",
     "unknown_events",
+    "whole_200",
 ]
 
 _Said = Sequence[ProviderEvent]
@@ -93,6 +94,7 @@ class Fault:
     sent: Callable[[_Sent], _Sent] | None = field(default=None, compare=False, repr=False)
     reply: Callable[[WireDialect], Reply] | None = field(default=None, compare=False, repr=False)
     stop: Stop | None = field(default=None, compare=False, repr=False)
+    whole: bool = field(default=False, compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.name}({', '.join(map(repr, self.arguments))})"
@@ -200,6 +202,11 @@ def html_200(
 def plain_json_200(body: str = '{"message": "Welcome to this API. See the documentation."}') -> Fault:
     """JSON with status 200 that is neither stream nor error."""
     return Fault("plain_json_200", reply=lambda dialect: reply(200, "application/json", body.encode()))
+
+
+def whole_200() -> Fault:
+    """The answer comes in one piece though a stream was asked for: a gateway that ignores ``stream``."""
+    return Fault("whole_200", whole=True)
 
 
 # The model says something else.
@@ -385,6 +392,7 @@ FAULTS: Mapping[str, Callable[..., Fault]] = _by_name(
         status,
         html_200,
         plain_json_200,
+        whole_200,
         length,
         refusal,
         content_filter,

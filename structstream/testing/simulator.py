@@ -357,7 +357,7 @@ class SimulatedProvider:
         said: Sequence[ProviderEvent] = answer(question, self.script, record.documents, response_id, seed)
         if fault is not None and fault.said is not None:
             said = fault.said(said)
-        if not question.stream:
+        if not question.stream or (fault is not None and fault.whole):
             return reply(200, _JSON, dialect.whole(question, said))
         sent: Sequence[bytes] = dialect.stream(question, said)
         if dialect.name == "openai_responses" and record.body.get("background") is True:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .gate import Gate
     from .response import TokenLogprob
 
-__all__ = ["guard_said", "seal_said"]
+__all__ = ["guard_errors", "guard_said", "seal_said"]
 
 # A string literal, also one that the end of the text cut off, or what stands between two.
 _stretches = re.compile(r'"(?:[^"\\]|\\.)*+(?P<closed>"?)|[^"]++', re.DOTALL)
@@ -38,6 +38,12 @@ def _put(parts: list[str], text: str) -> None:
     parts[:] = [text]
 
 
+def guard_errors(gate: Gate, *errors: StructStreamError | None) -> None:
+    """Judge what errors say, and those that they were made of; some may wait for verdicts that are awaited."""
+    for failure in _chain(*errors):
+        gate.guard_error(failure)
+
+
 def seal_said(
     gate: Gate,
     answer: AnswerReader[Any],  # Any: of any response model
@@ -55,8 +61,8 @@ def seal_said(
         answer.said.withhold()
         if error is None and answer.failure is None:
             answer.fail(BlockedError(ask.rail.name, "its verdict was not awaited", path=ask.path))
-    for failure in _chain(error, answer.failure):
-        gate.guard_error(failure)
+    guard_errors(gate, error, answer.failure)
+    gate.leave()  # what an error says that nobody has judged stays unsaid
     said = answer.said
     if isinstance(answer.failure, BlockedError):
         said.withhold()

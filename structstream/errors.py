@@ -45,7 +45,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from .response import Outcome
 
@@ -405,17 +405,26 @@ class ProviderError(StreamFailedError):
         self.code = code
         self.request_id = request_id
         self.retry_after = retry_after
+        super().__init__(self.sentence())
+
+    def sentence(self, said: Mapping[str, str] | None = None) -> str:
+        """Return what the error says.
+
+        Args:
+            said: texts that stand in the place of attributes, by their names; None for those that it has.
+        """
+        said = said or {}
         facts = [
             f"{name} {value}"
             for name, value in (
-                ("status", status),
-                ("code", code),
-                ("request", request_id),
-                ("retry after", retry_after),
+                ("status", self.status),
+                ("code", said.get("code", self.code)),
+                ("request", said.get("request_id", self.request_id)),
+                ("retry after", self.retry_after),
             )
             if value is not None
         ]
-        super().__init__(f"{provider}: {self.message}" + (f" ({', '.join(facts)})" if facts else ""))
+        return f"{self.provider}: {said.get('message', self.message)}" + (f" ({', '.join(facts)})" if facts else "")
 
 
 class AuthenticationError(ProviderError):

@@ -13,6 +13,7 @@ from structstream.partial.wrapped import unwrapped_path
 from structstream.text import render_path
 from structstream.verdicts import Guardrail, Span, Verdict
 
+from .errors import ErrorTexts, texts_of, withhold
 from .rails import Rail
 from .rewrite import JSONRewriter, encode, is_plain
 from .screen import Screen
@@ -73,6 +74,7 @@ class Gate:
         later = [rail for rail in rails if rail not in at_once]
         self._screened = _ScreenedJSON(at_once, self._path)
         self._segments = Segments(later, wrap_key=wrap_key) if later else None
+        self._errors = ErrorTexts(later)
         self._feed_string = self._screened.screen.feed
         self._at_once = repair is None and self._segments is None
         self._fault: StructStreamError | None = None  # of what the repair does not take
@@ -191,23 +193,31 @@ class Gate:
     @property
     def asks(self) -> Ask | None:
         """The judgement that has to be awaited before more is shown; None if none has."""
-        return None if self._segments is None else self._segments.asks
+        ask = None if self._segments is None else self._segments.asks
+        return ask or self._errors.asks
 
     def settle(self, verdict: Verdict) -> None:
         """Bring the verdict that `asks` asked for.
 
         Raises:
-            BlockedError: it says stop, or a later one does.
+            BlockedError: it says stop, or a later one does, of what is no error.
         """
-        if self._segments is not None:
-            try:
-                self._segments.settle(verdict)
-            finally:
-                self._take(self._segments.take())
+        if self._segments is None or self._segments.asks is None:
+            self._errors.settle(verdict)
+            return
+        try:
+            self._segments.settle(verdict)
+        finally:
+            self._take(self._segments.take())
 
     def leave(self) -> bool:
-        """Give up what waits for a verdict; return whether something did."""
+        """Give up what waits for a verdict; return whether some of the answer did."""
+        self._errors.leave()
         return self._segments is not None and self._segments.leave()
+
+    def stop_error(self) -> bool:
+        """Where the verdict on an error is what `asks` asked for: keep its words, as none came; else return False."""
+        return (self._segments is None or self._segments.asks is None) and self._errors.stop()
 
     # --- texts beside the answer ---
 
@@ -242,17 +252,14 @@ class Gate:
         return self._segments is not None and self._segments.changed
 
     def guard_error(self, error: StructStreamError) -> None:
-        """Redact what an error says and keeps."""
+        """Take out of an error what is not to be shown; what has to be awaited first is out of it until then."""
         try:
             error.args = tuple(self.redact(arg) if isinstance(arg, str) else arg for arg in error.args)
-            for name, value in list(vars(error).items()):
-                if isinstance(value, str):
-                    setattr(error, name, self.redact(value))
+            for name, value in texts_of(error).items():
+                setattr(error, name, self.redact(value))
         except BlockedError:
-            error.args = ("an error whose text a guardrail has stopped",)
-            for name, value in list(vars(error).items()):
-                if isinstance(value, str):
-                    setattr(error, name, "")
+            withhold(error)
+        self._errors.judge(error)
 
     @property
     def has_late(self) -> bool:

@@ -55,10 +55,10 @@ _Entry = tuple[str, str, str, "Callable[[str], None] | None"]
 class _Stage:
     """One guardrail over one text after another."""
 
-    def __init__(self, rail: Rail, owner: Segments) -> None:
+    def __init__(self, rail: Rail, owner: Segments, *, holds: bool = False) -> None:
         self.rail = rail
         self._owner = owner
-        self._shows_first = rail.guardrail.mode == "stream_first"
+        self._shows_first = rail.guardrail.mode == "stream_first" and not holds
         self._looks = True
         self.passes = False
         """Whether the text was judged before: but what is judged behind it is, anew, as its verdict is for the end."""
@@ -171,12 +171,13 @@ class Segments(JSONRewriter):
     Args:
         rails: the guardrails, in the order in which each sees what the one before let through.
         wrap_key: the key of an object around the answer, which paths do not tell; None for no such object.
+        holds: whether a guardrail that would show first is waited for as well.
     """
 
-    def __init__(self, rails: Sequence[Rail], *, wrap_key: str | None = None) -> None:
+    def __init__(self, rails: Sequence[Rail], *, wrap_key: str | None = None, holds: bool = False) -> None:
         super().__init__()
         self._wrap_key = wrap_key
-        self._stages = [_Stage(rail, self) for rail in rails]
+        self._stages = [_Stage(rail, self, holds=holds) for rail in rails]
         self._kinds = {kind for kind in ("key", "scalar") if any(_wants(rail, kind) for rail in rails)}
         self._line: deque[_Entry] = deque()
         self._worker = self._work()

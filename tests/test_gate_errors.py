@@ -1,4 +1,4 @@
-"""A provider's error says only what all guardrails have let through, those that look at sentences and fields as well."""
+"""A provider's error says only what all guardrails have let through, those for sentences and fields as well."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_a_failure_that_is_let_through_lets_the_error_through() -> None:
 
 def test_the_errors_of_this_library_are_no_ones_words() -> None:
     asked: list[str] = []
-    gate = Gate([rail(lambda text: asked.append(text))], len)
+    gate = Gate([rail(asked.append)], len)
     gate.guard_error(StreamTimeoutError("total", configured=1.0, elapsed=1.5))
     stopped = failure()
     withhold(stopped)
@@ -132,7 +132,7 @@ def test_verdicts_are_told_and_an_error_is_judged_once() -> None:
 def test_the_guardrails_that_look_at_every_delta_come_first() -> None:
     seen: list[str] = []
     error = ProviderError("ada@example.org is unknown", provider="openai")
-    Gate([rail(lambda text: seen.append(text)), PersonalData()], len).guard_error(error)
+    Gate([rail(seen.append), PersonalData()], len).guard_error(error)
     assert seen == ["[email] is unknown"]
 
 

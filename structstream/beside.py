@@ -27,11 +27,13 @@ def guard_said(gate: Gate, said: Said) -> None:
     Raises:
         BlockedError: a guardrail said stop, or failed.
     """
+    # A text that broke off may have ended in the middle of what is not to be shown.
+    cut = said.finish is None or said.finish.reason in ("length", "filtered")
     for kind, parts in said.texts():
         text = "".join(parts)
         parts.clear()  # until it was judged
         if text:
-            gate.judge(text, kind, partial(_put, parts))
+            gate.judge(text, kind, partial(_put, parts), cut=cut)
 
 
 def _put(parts: list[str], text: str) -> None:

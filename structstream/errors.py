@@ -44,6 +44,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from .text import CUT
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -217,7 +219,8 @@ class ProtocolError(DecodeError):
 
     def __init__(self, message: str, *, provider: str, event: str = "") -> None:
         self.provider = provider
-        self.event = scrub(event[:400])[:200]  # a key that is cut in two is not recognised
+        scrubbed = scrub(event[:400])  # before it is cut: half a key is not recognised
+        self.event = scrubbed if len(event) <= 200 else scrubbed[:199] + CUT
         super().__init__(f"{provider}: {message}" + (f": {self.event!r}" if self.event else ""))
 
 
@@ -406,6 +409,12 @@ class ProviderError(StreamFailedError):
         self.request_id = request_id
         self.retry_after = retry_after
         super().__init__(self.sentence())
+
+    def cut_off(self) -> None:
+        """Note that what was said broke off before its end."""
+        if not self.message.endswith(CUT):
+            self.message += CUT
+            self.args = (self.sentence(),)
 
     def sentence(self, said: Mapping[str, str] | None = None) -> str:
         """Return what the error says.

@@ -7,6 +7,7 @@ reads the socket, so a caller that is slow slows the provider.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -309,10 +310,14 @@ class Exchange(Generic[T]):
     async def _refused(self, body: AsyncIterator[bytes], start: bytes) -> ProviderError:
         """Read what came instead of an event stream, as far and as long as is wanted, and return what it means."""
         self._first_at = min(self._first_at, self._clock.now() + _SAYING_WHY)
-        collected = bytearray(start)
+        collected, whole = bytearray(start), False
         with suppress(DeadlinePassed, StructStreamError):
             await self._collect(body, collected, _MAX_ERROR_BODY)
-        return self._error(bytes(collected))
+            whole = len(collected) <= _MAX_ERROR_BODY
+        error = self._error(bytes(collected))
+        if not whole and not _is_json(collected):
+            error.cut_off()
+        return error
 
     async def _collect(self, body: AsyncIterator[bytes], collected: bytearray, most: int) -> None:
         """Add to `collected` what comes, until the body ends or there is more than `most`."""
@@ -437,6 +442,15 @@ def _moved(provider: str, answer: HTTPAnswer) -> UnexpectedResponseError:
     )
     error.retryable = False  # the same call is sent the same way again
     return error
+
+
+def _is_json(body: bytearray) -> bool:
+    """Whether a body whose end did not come lacks nothing all the same."""
+    try:
+        json.loads(body)
+    except ValueError:
+        return False
+    return True
 
 
 def _incomplete(broken: ConnectionFailedError) -> IncompleteError:

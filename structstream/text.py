@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["TextBuffer", "parse_path", "render_path"]
+__all__ = ["CUT", "TextBuffer", "parse_path", "render_path"]
+
+CUT = "…"
+"""What a text ends with whose own end was cut off."""
 
 
 class TextBuffer:

@@ -125,6 +125,12 @@ def answer_of(planted: Sequence[str]) -> str:
     return raw.replace("@", "\\u0040", 2)
 
 
+def short_of(planted: Sequence[str]) -> str:
+    """The same with less around them, where each byte of it counts."""
+    raw = json.dumps({"name": f"{planted[0]} {planted[1]}", "notes": planted[2:4], "more": {planted[4]: planted[5]}})
+    return raw.replace("@", "\\u0040", 1)
+
+
 PLAIN = '{"name": "Ada", "notes": ["one"], "more": {}}'
 """An answer with nothing in it."""
 

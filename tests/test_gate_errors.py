@@ -21,6 +21,7 @@ from structstream.facts import Fact, Judged
 from structstream.gate import Gate
 from structstream.gate.errors import texts_of, withhold
 from structstream.guardrails import CallableGuardrail, DenyList, PersonalData
+from structstream.providers.failures import http_failure, stream_failure
 from structstream.response import OutcomeKind
 from structstream.testing import status
 from structstream.testing.faults import Fault, in_band_error
@@ -226,3 +227,33 @@ async def test_a_denied_word_and_a_field_guardrail_go_together() -> None:
         steps = await steps_of(service, request_for(guardrails=[rail(unit="field"), DenyList(["hush"])]))
     assert steps[-1].error is not None
     assert WITHHELD in steps[-1].error
+
+
+CUTS: dict[str, Made] = {
+    "a page": lambda: http_failure("openai", 502, {}, b"x " * 240 + b"ada@example.org said so"),
+    "a long page": lambda: http_failure("openai", 502, {}, b"x" * 1990 + b" ada@example.org said so"),
+    "a sentence": lambda: stream_failure("openai", {"error": {"message": "x " * 245 + "ada@example.org said so"}}),
+    "an event": lambda: ProtocolError("no such event", provider="openai", event="x " * 95 + "ada@example.org"),
+    "a body that broke": lambda: cut_off(ProviderError("no such user: ada@exa", provider="openai", status=500)),
+}
+
+
+def cut_off(error: ProviderError) -> ProviderError:
+    error.cut_off()
+    error.cut_off()
+    return error
+
+
+@pytest.mark.parametrize("made", CUTS)
+def test_where_a_text_was_cut_nothing_is_said_that_may_be_the_start_of_something(made: str) -> None:
+    error = CUTS[made]()
+    assert "…" in str(error)
+    Gate([PersonalData()], len).guard_error(error)
+    assert "…" in str(error)
+    assert "ada" not in all_of(error)
+
+
+def test_where_a_text_was_cut_a_sentence_without_an_end_is_not_said() -> None:
+    error = cut_off(ProviderError("It failed. Ask Mary Somerv", provider="openai"))
+    Gate([rail()], len).guard_error(error)
+    assert (str(error), error.message) == ("openai: It failed.…", "It failed.…")

@@ -10,18 +10,19 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from structstream.errors import BlockedError, ProtocolError, ProviderError, StructStreamError
+from structstream.text import CUT
 
 from .segments import Segments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from structstream.verdicts import Verdict
 
     from .rails import Rail
     from .segments import Ask
 
-__all__ = ["ErrorTexts", "texts_of", "withhold"]
+__all__ = ["ErrorTexts", "texts_of", "told_of", "withhold"]
 
 _STOPPED = "an error whose text a guardrail has stopped"
 _OURS = frozenset({"provider"})  # the name in the routing table
@@ -30,6 +31,21 @@ _OURS = frozenset({"provider"})  # the name in the routing table
 def texts_of(error: StructStreamError) -> dict[str, str]:
     """The texts that an error keeps, by the names of its attributes, but for those that are this library's own."""
     return {name: value for name, value in vars(error).items() if isinstance(value, str) and name not in _OURS}
+
+
+def told_of(error: StructStreamError, judged: Mapping[str, str]) -> tuple[object, ...]:
+    """The arguments of an error in which the texts that it keeps stand as they were judged."""
+    kept = texts_of(error)
+    if isinstance(error, ProviderError) and error.args == (error.sentence(),):
+        return (error.sentence(judged),)
+    changed = [(text, judged[name]) for name, text in kept.items() if text and judged[name] != text]
+
+    def told(arg: object) -> object:
+        for text, other in changed if isinstance(arg, str) else ():
+            arg = arg.replace(text, other).replace(repr(text)[1:-1], repr(other)[1:-1])
+        return arg
+
+    return tuple(map(told, error.args))
 
 
 def withhold(error: StructStreamError) -> None:
@@ -107,48 +123,43 @@ class _OfOne:
         self._error = error
         self._names = texts_of(error)
         self._args = error.args
-        self._judged: dict[str, str] = {}
-
-    def _texts(self) -> Iterator[str]:
-        yield from self._names.values()
         # A sentence that is made of what the error keeps is made again, of what was judged.
-        if not self._is_made():
-            yield from (arg for arg in self._args if isinstance(arg, str))
-
-    def _is_made(self) -> bool:
-        return isinstance(self._error, ProviderError) and self._args == (self._error.sentence(self._names),)
+        self._is_made = isinstance(error, ProviderError) and error.args == (error.sentence(),)
+        self._judged: dict[str, str] = {}
 
     def begin(self) -> bool:
         """Judge what can be judged at once; return whether more has to be awaited."""
-        texts = dict.fromkeys(text for text in self._texts() if text)
+        texts = [text for text in self._names.values() if text]
+        if not self._is_made:
+            texts += [arg for arg in self._args if isinstance(arg, str)]
         withhold(self._error)
-        for text in texts:
-            self.segments.judge(text, "error", partial(self._judged.__setitem__, text))
-        try:
-            self.segments.run()
-        except BlockedError:
-            self.segments.leave()
-            return False
-        return self._goes_on()
+        for text in dict.fromkeys(texts):
+            whole = text.removesuffix(CUT)
+            take = partial(self._take, text, text[len(whole) :])
+            self.segments.judge(whole, "error", take, cut=whole != text)
+        return self._goes_on(self.segments.run)
 
     def settle(self, verdict: Verdict) -> bool:
         """Bring a verdict; return whether more has to be awaited."""
+        return self._goes_on(partial(self.segments.settle, verdict))
+
+    def _take(self, text: str, end: str, judged: str) -> None:
+        self._judged[text] = judged + end
+
+    def _goes_on(self, work: Callable[[], None]) -> bool:
         try:
-            self.segments.settle(verdict)
+            work()
         except BlockedError:
             self.segments.leave()
             return False
-        return self._goes_on()
-
-    def _goes_on(self) -> bool:
         if self.segments.asks is not None:
             return True
         error, judged = self._error, self._judged
         kept = {name: judged.get(text, text) for name, text in self._names.items()}
         for name, text in kept.items():
             setattr(error, name, text)
-        if isinstance(error, ProviderError) and self._is_made():
-            error.args = (error.sentence(kept),)
+        if isinstance(error, ProviderError) and self._is_made:
+            error.args = (error.sentence(),)
         else:
             error.args = tuple(judged.get(arg, arg) if isinstance(arg, str) else arg for arg in self._args)
         return False

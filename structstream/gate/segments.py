@@ -49,7 +49,10 @@ class Ask:
 
 
 _Entry = tuple[str, str, str, "Callable[[str], None] | None"]
-"""What waits in line: the part, its text, its path, and who takes a whole text once it was judged."""
+"""What waits in line: the part, its text, its path, and who takes a whole text once it was judged.
+
+The path of a text that was cut is its kind: it stands beside the answer.
+"""
 
 
 class _Stage:
@@ -245,9 +248,12 @@ class Segments(JSONRewriter):
                 close()  # a coroutine that nobody awaits says so when it is dropped
         return bool(left)
 
-    def judge(self, text: str, kind: TextKind, take: Callable[[str], None]) -> None:
-        """Judge a text that stands beside the answer; `take` gets what may be shown of it."""
-        self._line.append((kind, text, "", take))
+    def judge(self, text: str, kind: TextKind, take: Callable[[str], None], *, cut: bool = False) -> None:
+        """Judge a text that stands beside the answer; `take` gets what may be shown of it.
+
+        Of one that was `cut`, what waits for its end never comes out.
+        """
+        self._line.append(("cut", text, kind, take) if cut else (kind, text, "", take))
 
     def judge_behind(self, ask: Ask) -> None:
         """Take a judgement on text that was shown already."""
@@ -310,7 +316,10 @@ class Segments(JSONRewriter):
                 yield None
                 continue
             part, text, path, take = line.popleft()
-            if take is not None:
+            if take is not None and part == "cut":
+                self._start(path, "")  # type: ignore[arg-type]  # its kind stands there
+                take((yield from self._through(text)))
+            elif take is not None:
                 kind: TextKind = part  # type: ignore[assignment]  # whole texts stand in line under their kind
                 self._start(kind, path)
                 take((yield from self._through(text)) + (yield from self._ends()))

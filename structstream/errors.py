@@ -44,14 +44,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from .text import CUT
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from .response import Outcome
 
 __all__ = [
+    "CUT",
     "AuthenticationError",
     "BadRequestError",
     "BlockedError",
@@ -87,6 +86,9 @@ __all__ = [
     "UnexpectedResponseError",
     "scrub",
 ]
+
+CUT = "…"
+"""What a text ends with whose own end was cut off."""
 
 # Each alternative is a form in which a provider prints a key: its own prefixes, and the value of an auth header.
 _SECRET = re.compile(

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterable, Iterator, Sequence
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Callable,
+        Coroutine,
+        Generator,
+        Iterable,
+        Iterator,
+        Sequence,
+    )
     from types import TracebackType
 
     from .many import Order
@@ -209,8 +218,8 @@ class SyncStructuredStream(Generic[T]):
 class SyncBranch(Generic[T]):
     """The steps of a stream for one of its consumers, for a ``for`` loop and a ``with`` block; see `tee`.
 
-    One thread at a time may ask it for a step. Leaving it takes nothing from the others; with the last one the stream is
-    closed.
+    One thread at a time may ask it for a step. Leaving it takes nothing from the others; with the last one the stream
+    is closed.
     """
 
     def __init__(self, branch: Branch[T], background: BackgroundLoop) -> None:

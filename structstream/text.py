@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["CUT", "TextBuffer", "parse_path", "render_path"]
-
-CUT = "…"
-"""What a text ends with whose own end was cut off."""
+__all__ = ["TextBuffer", "parse_path", "render_path"]
 
 
 class TextBuffer:

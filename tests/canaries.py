@@ -1,7 +1,7 @@
 """Canaries in every place where text comes in, looked for in every channel in which something is told.
 
-`PLACES` says where a canary is planted: each is one run of a service. `CHANNELS` says where it is looked for: each gives
-the texts that a run has left there. Who adds a place or a channel adds a row.
+`PLACES` says where a canary is planted: each is one run of a service. `CHANNELS` says where it is looked for: each
+gives the texts that a run has left there. Who adds a place or a channel adds a row.
 """
 
 from __future__ import annotations
@@ -210,9 +210,7 @@ PLACES: dict[str, Place] = {
     "thinking in the text": Place(
         asked=lambda p: {"mode": "prompted"}, script=lambda p: Script(thinking=f"I think of {p}", thinking_form="tag")
     ),
-    "a refusal": Place(
-        fault=lambda p: refusal(f"I must not tell {p}"), kind={"google": "filtered", "*": "refused"}
-    ),
+    "a refusal": Place(fault=lambda p: refusal(f"I must not tell {p}"), kind={"google": "filtered", "*": "refused"}),
     "an error body": Place(
         fault=lambda p: status(400, body={"error": {"message": f"no: {p}", "code": p[4], "param": p[0]}}),
         kind="provider_error",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -131,7 +132,7 @@ async def test_no_channel_tells_what_was_planted_wherever_the_bytes_are_cut(
         # What was kept of an answer that is given up early may end before what it is given up for.
         assert breaks or left.ended().kind in (place.kind_in(dialect), "incomplete")
         assert (at, leaks(left, planted)) == (at, {})
-    print(f"{dialect}, {name}: {len(cuts)} cuts of {size} bytes")
+    sys.stdout.write(f"{dialect}, {name}: {len(cuts)} cuts of {size} bytes\n")
 
 
 async def test_a_cut_answer_is_the_answer(tmp_path: Path) -> None:

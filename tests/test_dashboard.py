@@ -152,6 +152,8 @@ EXPRESSIONS = [
 ]
 
 REQUEST = request_for()
+
+
 @pytest.fixture(scope="module")
 def exposed() -> dict[str, set[str]]:
     """The labels of each sample that an observer exposes which has heard every fact."""

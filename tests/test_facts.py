@@ -94,11 +94,13 @@ def by_logs(facts: Sequence[Fact]) -> object:
     lines: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]  # as short as can be
-    logger = logging.Logger("structstream.facts", logging.DEBUG)
+    logger = logging.getLogger("structstream.facts")
+    logger.setLevel(logging.DEBUG)
     logger.addHandler(handler)
     observer = LogObserver(logger=logger)
     for fact in facts:
         observer(INFO, fact)
+    logger.removeHandler(handler)
     return lines
 
 

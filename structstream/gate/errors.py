@@ -9,8 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from structstream.errors import BlockedError, ProtocolError, ProviderError, StructStreamError
-from structstream.text import CUT
+from structstream.errors import CUT, BlockedError, ProtocolError, ProviderError, StructStreamError
 
 from .segments import Segments
 
@@ -41,7 +40,9 @@ def told_of(error: StructStreamError, judged: Mapping[str, str]) -> tuple[object
     changed = [(text, judged[name]) for name, text in kept.items() if text and judged[name] != text]
 
     def told(arg: object) -> object:
-        for text, other in changed if isinstance(arg, str) else ():
+        if not isinstance(arg, str):
+            return arg
+        for text, other in changed:
             arg = arg.replace(text, other).replace(repr(text)[1:-1], repr(other)[1:-1])
         return arg
 

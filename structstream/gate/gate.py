@@ -7,10 +7,17 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from structstream.errors import BlockedError, InvalidOutputError, JSONLimitError, JSONSyntaxError, StructStreamError
+from structstream.errors import (
+    CUT,
+    BlockedError,
+    InvalidOutputError,
+    JSONLimitError,
+    JSONSyntaxError,
+    StructStreamError,
+)
 from structstream.jsongrammar import SHORT
 from structstream.partial.wrapped import unwrapped_path
-from structstream.text import CUT, render_path
+from structstream.text import render_path
 from structstream.verdicts import Guardrail, Span, Verdict
 
 from .errors import ErrorTexts, texts_of, told_of, withhold

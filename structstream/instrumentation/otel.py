@@ -187,7 +187,10 @@ class OpenTelemetryObserver:
         waits = {"structstream.joined_steps": seen.joined, "structstream.consumer_wait": fact.consumer}
         span.set_attributes({**provider, **found, **waits})
         for name, score in (outcome.metrics.quality if outcome.metrics is not None else {}).items():
-            scored = {"gen_ai.evaluation.name": name, "gen_ai.evaluation.score.value": score}
+            scored: dict[str, AttributeValue] = {
+                "gen_ai.evaluation.name": name,
+                "gen_ai.evaluation.score.value": score,
+            }
             span.add_event("gen_ai.evaluation.result", scored)
         if self._content and span.is_recording():
             span.set_attribute("gen_ai.output.messages", json.dumps(_answer(outcome), ensure_ascii=False))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from jiter import from_json
 
 from structstream.errors import (
+    CUT,
     AuthenticationError,
     BadRequestError,
     ContextLengthError,
@@ -30,7 +31,6 @@ from structstream.errors import (
     UnexpectedResponseError,
     scrub,
 )
-from structstream.text import CUT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

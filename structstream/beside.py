@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .gate import Gate
     from .response import TokenLogprob
 
-__all__ = ["guard_said", "seal_said"]
+__all__ = ["guard_errors", "guard_said", "seal_said"]
 
 # A string literal, also one that the end of the text cut off, or what stands between two.
 _stretches = re.compile(r'"(?:[^"\\]|\\.)*+(?P<closed>"?)|[^"]++', re.DOTALL)
@@ -27,15 +27,23 @@ def guard_said(gate: Gate, said: Said) -> None:
     Raises:
         BlockedError: a guardrail said stop, or failed.
     """
+    # A text that broke off may have ended in the middle of what is not to be shown.
+    cut = said.finish is None or said.finish.reason in ("length", "filtered")
     for kind, parts in said.texts():
         text = "".join(parts)
         parts.clear()  # until it was judged
         if text:
-            gate.judge(text, kind, partial(_put, parts))
+            gate.judge(text, kind, partial(_put, parts), cut=cut)
 
 
 def _put(parts: list[str], text: str) -> None:
     parts[:] = [text]
+
+
+def guard_errors(gate: Gate, *errors: StructStreamError | None) -> None:
+    """Judge what errors say, and those that they were made of; some may wait for verdicts that are awaited."""
+    for failure in _chain(*errors):
+        gate.guard_error(failure)
 
 
 def seal_said(
@@ -55,8 +63,8 @@ def seal_said(
         answer.said.withhold()
         if error is None and answer.failure is None:
             answer.fail(BlockedError(ask.rail.name, "its verdict was not awaited", path=ask.path))
-    for failure in _chain(error, answer.failure):
-        gate.guard_error(failure)
+    guard_errors(gate, error, answer.failure)
+    gate.leave()  # what an error says that nobody has judged stays unsaid
     said = answer.said
     if isinstance(answer.failure, BlockedError):
         said.withhold()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from jiter import from_json
 
 from .answer import AnswerReader
-from .beside import guard_said, seal_said
+from .beside import guard_errors, guard_said, seal_said
 from .errors import BlockedError, ConfigurationError, ProtocolError, StructStreamError
 from .events import (
     Failed,
@@ -227,8 +227,11 @@ class StreamDecoder(Generic[T]):
         return [] if step is None else [step]
 
     def block(self, error: BlockedError) -> list[StreamingResponse[T]]:
-        """End the answer because a guardrail did not give the verdict that `asks` asked for."""
-        return self._fail(error)
+        """End the answer because a guardrail did not give the verdict that `asks` asked for.
+
+        A provider's error that is not judged stays the outcome's, without its words.
+        """
+        return [] if self._gate is not None and self._gate.stop_error() else self._fail(error)
 
     def redact(self, text: str) -> str:
         """Return a text of the provider, such as a header, as the guardrails let it through."""
@@ -260,6 +263,7 @@ class StreamDecoder(Generic[T]):
                 except StructStreamError as failure:
                     if isinstance(failure, BlockedError) or self._answer.failure is None:
                         self._fail(failure)
+            guard_errors(self._gate, error, self._answer.failure)
 
     def _read_end(self) -> None:
         cut = self._sse.mid_line

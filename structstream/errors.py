@@ -45,11 +45,12 @@ import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from .response import Outcome
 
 __all__ = [
+    "CUT",
     "AuthenticationError",
     "BadRequestError",
     "BlockedError",
@@ -85,6 +86,9 @@ __all__ = [
     "UnexpectedResponseError",
     "scrub",
 ]
+
+CUT = "…"
+"""What a text ends with whose own end was cut off."""
 
 # Each alternative is a form in which a provider prints a key: its own prefixes, and the value of an auth header.
 _SECRET = re.compile(
@@ -217,7 +221,8 @@ class ProtocolError(DecodeError):
 
     def __init__(self, message: str, *, provider: str, event: str = "") -> None:
         self.provider = provider
-        self.event = scrub(event[:400])[:200]  # a key that is cut in two is not recognised
+        scrubbed = scrub(event[:400])  # before it is cut: half a key is not recognised
+        self.event = scrubbed if len(event) <= 200 else scrubbed[:199] + CUT
         super().__init__(f"{provider}: {message}" + (f": {self.event!r}" if self.event else ""))
 
 
@@ -405,17 +410,32 @@ class ProviderError(StreamFailedError):
         self.code = code
         self.request_id = request_id
         self.retry_after = retry_after
+        super().__init__(self.sentence())
+
+    def cut_off(self) -> None:
+        """Note that what was said broke off before its end."""
+        if not self.message.endswith(CUT):
+            self.message += CUT
+            self.args = (self.sentence(),)
+
+    def sentence(self, said: Mapping[str, str] | None = None) -> str:
+        """Return what the error says.
+
+        Args:
+            said: texts that stand in the place of attributes, by their names; None for those that it has.
+        """
+        said = said or {}
         facts = [
             f"{name} {value}"
             for name, value in (
-                ("status", status),
-                ("code", code),
-                ("request", request_id),
-                ("retry after", retry_after),
+                ("status", self.status),
+                ("code", said.get("code", self.code)),
+                ("request", said.get("request_id", self.request_id)),
+                ("retry after", self.retry_after),
             )
             if value is not None
         ]
-        super().__init__(f"{provider}: {self.message}" + (f" ({', '.join(facts)})" if facts else ""))
+        return f"{self.provider}: {said.get('message', self.message)}" + (f" ({', '.join(facts)})" if facts else "")
 
 
 class AuthenticationError(ProviderError):

@@ -12,10 +12,8 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
-from email.utils import parsedate_to_datetime
 from math import inf
 from typing import TYPE_CHECKING, Generic, TypeVar
-from urllib.parse import urlsplit
 
 from .cadence import Patience
 from .clock import DeadlinePassed, Interrupted, Watchdog
@@ -24,14 +22,12 @@ from .errors import (
     BlockedError,
     ConnectionFailedError,
     IncompleteError,
-    ProtocolError,
     ProviderError,
     StreamCancelledError,
     StreamTimeoutError,
     StructStreamError,
     UnexpectedResponseError,
 )
-from .events import Failed, Finished, TextDelta, ToolDelta
 from .facts import AttemptBegan, AttemptEnded, FirstToken
 from .head import Head
 from .judging import Judging
@@ -39,12 +35,12 @@ from .providers import schema_of, wrap_key
 from .resilience import Flow, Pull
 from .response import Attempt, OutcomeKind, Timings
 from .transport import Readable
+from .unstreamed import MAX_ERROR_BODY, REQUEST_IDS, moved, refusal, unasked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from .clock import Clock
-    from .events import ProviderEvent
     from .facts import Tell
     from .jsonsink import JSONLimits
     from .ledger import Ledger
@@ -64,7 +60,6 @@ Connect = Callable[[], Awaitable["Transport"]]
 
 _logger = logging.getLogger("structstream")
 
-_MAX_ERROR_BODY = 64 << 10  # bytes of an answer that is no stream: enough for its sentence
 _MAX_WHOLE_BODY = 64 << 20  # bytes of an answer that was not asked to stream
 _MAX_UNASKED_BODY = 16 << 20  # bytes of one that was
 _SAYING_WHY = 5.0  # seconds for the body of an answer that is no stream, which says why
@@ -73,10 +68,6 @@ _DRAINING = 0.05  # seconds that the end of a body may take after the dialect's 
 _DRAINED_READS = 4
 
 _HEADERS = re.compile(r"(?:x-ratelimit-|anthropic-ratelimit-|ratelimit|retry-after|x-should-retry)|.*request-id$")
-_REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "x-ms-request-id")
-
-# Any of these makes a body in one piece an answer.
-_ANSWERS = frozenset({TextDelta, ToolDelta, Finished})
 
 # After these the provider has said all it had to say: the connection can serve the next call.
 _SAID_ALL = frozenset({OutcomeKind.COMPLETE, OutcomeKind.TRUNCATED, OutcomeKind.REFUSED, OutcomeKind.FILTERED})
@@ -280,7 +271,7 @@ class Exchange(Generic[T]):
         self._headers = {name: redact(value) for name, value in answer.headers.items() if _HEADERS.match(name)}
         body: AsyncIterator[bytes] = aiter(answer)
         if 300 <= answer.status < 400:
-            raise _moved(self._route.spec.name, answer)
+            raise moved(self._route.spec.name, answer)
         if not 200 <= answer.status < 300:
             raise await self._refused(body, b"")
         return body
@@ -365,13 +356,9 @@ class Exchange(Generic[T]):
         collected = bytearray(start)
         with suppress(DeadlinePassed, StructStreamError):
             await self._collect(body, collected, _MAX_UNASKED_BODY)
-        events: Sequence[ProviderEvent] = ()
-        if len(collected) <= _MAX_UNASKED_BODY:
-            with suppress(ProtocolError):
-                events = self._route.provider.whole(bytes(collected))
-        said = {type(event) for event in events}
-        if Failed in said or not said & _ANSWERS:
-            raise self._error(bytes(collected[:_MAX_ERROR_BODY]))
+        events = unasked(self._route.provider, bytes(collected)) if len(collected) <= _MAX_UNASKED_BODY else ()
+        if not events:
+            raise self._error(bytes(collected))
         self._streams = False
         self._decoder.feed_events(events)
 
@@ -389,10 +376,11 @@ class Exchange(Generic[T]):
     async def _refused(self, body: AsyncIterator[bytes], start: bytes) -> ProviderError:
         """Read what came instead of an event stream, as far and as long as is wanted, and return what it means."""
         self._first_at = min(self._first_at, self._clock.now() + _SAYING_WHY)
-        collected = bytearray(start)
+        collected, whole = bytearray(start), False
         with suppress(DeadlinePassed, StructStreamError):
-            await self._collect(body, collected, _MAX_ERROR_BODY)
-        return self._error(bytes(collected))
+            await self._collect(body, collected, MAX_ERROR_BODY)
+            whole = len(collected) <= MAX_ERROR_BODY
+        return self._error(bytes(collected), whole=whole)
 
     async def _collect(self, body: AsyncIterator[bytes], collected: bytearray, most: int) -> None:
         """Add to `collected` what comes, until the body ends or there is more than `most`."""
@@ -403,10 +391,8 @@ class Exchange(Generic[T]):
                 break
             collected += data
 
-    def _error(self, body: bytes) -> ProviderError:
-        answer = self._answer
-        status, headers = (answer.status, answer.headers) if answer is not None else (0, {})
-        return self._route.provider.error(status, headers, body[:_MAX_ERROR_BODY], now=_date(headers))
+    def _error(self, body: bytes, *, whole: bool = True) -> ProviderError:
+        return refusal(self._route.provider, self._answer, body, whole=whole)
 
     def _late(self) -> StreamTimeoutError:
         """Say which deadline passed: the one that was due first."""
@@ -432,7 +418,7 @@ class Exchange(Generic[T]):
             kind=found.kind,
             reason="" if error is None else str(error),
             usage=found.usage,
-            request_id=next((self._headers[name] for name in _REQUEST_IDS if name in self._headers), None),
+            request_id=next((self._headers[name] for name in REQUEST_IDS if name in self._headers), None),
         )
         ledger = self._ledger
         if self._sent or found.kind is not OutcomeKind.BLOCKED:  # what the prompt kept from being sent was no call
@@ -483,24 +469,6 @@ class Exchange(Generic[T]):
         return f"{self._route.spec.name}/{self._route.model}"
 
 
-def _moved(provider: str, answer: HTTPAnswer) -> UnexpectedResponseError:
-    """Say where a redirect leads, by its host only: path and query may hold secrets."""
-    location = answer.headers.get("location")
-    try:
-        host = urlsplit(location or "").netloc.rpartition("@")[2]
-        where = f"the host {host}" if host else "another path of its host" if location else "nowhere"
-    except ValueError:
-        where = "an address that cannot be read"
-    error = UnexpectedResponseError(
-        f"a redirect to {where}: not followed, as the key would go with it; set the base URL to where the API is",
-        provider=provider,
-        status=answer.status,
-        request_id=next((answer.headers[name] for name in _REQUEST_IDS if name in answer.headers), None),
-    )
-    error.retryable = False  # the same call is sent the same way again
-    return error
-
-
 def _incomplete(broken: ConnectionFailedError) -> IncompleteError:
     error = IncompleteError(f"the connection ended without a finish: {broken}")
     error.__cause__ = broken
@@ -514,10 +482,3 @@ async def _nothing() -> AsyncGenerator[bytes, None]:
 
 def _cancelled() -> StreamCancelledError:
     return StreamCancelledError("cancelled: the caller left before the end")
-
-
-def _date(headers: Mapping[str, str]) -> float | None:
-    """The answer's own date, in seconds since 1970: what a Retry-After that is a date counts from."""
-    with suppress(KeyError, ValueError, IndexError, OverflowError):
-        return parsedate_to_datetime(headers["date"]).timestamp()
-    return None

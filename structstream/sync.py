@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterable, Iterator
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Callable,
+        Coroutine,
+        Generator,
+        Iterable,
+        Iterator,
+        Sequence,
+    )
     from types import TracebackType
 
     from .many import Order
@@ -23,8 +32,9 @@ if TYPE_CHECKING:
     from .response import Outcome, StreamingResponse
     from .service import StructuredLLMService
     from .stream import StructuredStream
+    from .tee import Branch
 
-__all__ = ["BackgroundLoop", "SyncStructuredLLMService", "SyncStructuredStream"]
+__all__ = ["BackgroundLoop", "SyncBranch", "SyncStructuredLLMService", "SyncStructuredStream"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -150,6 +160,23 @@ class SyncStructuredStream(Generic[T]):
         while (found := self._background.run(_value(values))) is not None:
             yield found[0]
 
+    def tee(self, count: int = 2) -> Sequence[SyncBranch[T]]:
+        """Return `count` consumers of this stream, for a thread each; see `structstream.tee`.
+
+        It is read as fast as the quickest asks, and nothing is read before; the others get the newest values next, with
+        every completion.
+
+        Raises:
+            ConfigurationError: `count` is no positive integer.
+
+        Example::
+
+            screen, log = stream.tee()
+            with ThreadPoolExecutor() as pool:
+                pool.map(lambda show, steps: show(steps), (draw, write), (screen, log))
+        """
+        return [SyncBranch(branch, self._background) for branch in self._stream.tee(count)]
+
     def pause(self) -> None:
         """Read nothing more until `resume`; see `StructuredStream.pause`."""
         self._background.run(_called(self._stream.pause))
@@ -188,7 +215,44 @@ class SyncStructuredStream(Generic[T]):
         self.close()
 
 
-async def _step(stream: StructuredStream[T]) -> StreamingResponse[T] | None:
+class SyncBranch(Generic[T]):
+    """The steps of a stream for one of its consumers, for a ``for`` loop and a ``with`` block; see `tee`.
+
+    One thread at a time may ask it for a step. Leaving it takes nothing from the others; with the last one the stream
+    is closed.
+    """
+
+    def __init__(self, branch: Branch[T], background: BackgroundLoop) -> None:
+        self._branch = branch
+        self._background = background
+
+    def close(self) -> None:
+        """Leave; the stream is closed once every consumer has left."""
+        self._background.run(self._branch.aclose())
+
+    def __iter__(self) -> Iterator[StreamingResponse[T]]:
+        return self
+
+    def __next__(self) -> StreamingResponse[T]:
+        try:
+            step = self._background.run(_step(self._branch))
+        except KeyboardInterrupt:
+            self.close()
+            raise
+        if step is None:
+            raise StopIteration
+        return step
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+async def _step(stream: AsyncIterator[StreamingResponse[T]]) -> StreamingResponse[T] | None:
     # StopAsyncIteration would not survive the way through a future.
     return await anext(stream, None)
 

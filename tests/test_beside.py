@@ -7,6 +7,7 @@ import pytest
 from structstream.answer import AnswerReader
 from structstream.beside import guard_said, seal_said
 from structstream.errors import BlockedError, ConnectionFailedError, IncompleteError
+from structstream.events import Finished
 from structstream.gate import Gate
 from structstream.guardrails import CallableGuardrail, PersonalData
 from structstream.response import TokenLogprob
@@ -20,6 +21,7 @@ def reader() -> AnswerReader[list[str]]:
     answer.said.prose.append(f"Ask {MAIL}")
     answer.said.thinking += ("Who is ada", "@example.org?")
     answer.said.note_choice(1, f'["{MAIL}"]')
+    answer.said.note_finish(Finished("stop", "stop"))
     return answer
 
 
@@ -89,3 +91,18 @@ def test_a_guardrail_that_sees_no_kind_but_values_leaves_the_rest_alone() -> Non
     answer = reader()
     guard_said(Gate([rail], answer.add), answer.said)
     assert answer.said.facts()["prose"] == f"Ask {MAIL}"
+
+
+@pytest.mark.parametrize("ended", [None, Finished("length", "length"), Finished("stop", "stop")])
+@pytest.mark.parametrize("rail", [PersonalData(), CallableGuardrail(lambda text: text.replace(MAIL, "[email]"))])
+def test_of_a_text_that_broke_off_nothing_is_told_that_may_have_been_the_start_of_something(
+    ended: Finished | None, rail: Guardrail
+) -> None:
+    answer = reader()
+    answer.said.prose[:] = ["First this. Then ask ada@exam"]
+    answer.said.finish = ended
+    guard_said(Gate([rail], answer.add), answer.said)
+    prose = answer.said.facts()["prose"]
+    whole = ended is not None and ended.reason == "stop"
+    assert prose.startswith("First this.")
+    assert ("ada@" in prose) == whole

@@ -315,3 +315,36 @@ def test_the_canaries_are_found_where_nothing_guards() -> None:
     last = decoder.finish()
     assert last.outcome is not None
     assert len(found_in(outcomes(last.outcome), planted)) == len(planted)
+
+
+def last_of(document: str, *rails: Guardrail) -> list[str]:
+    """All that is told of an answer that is a list of texts."""
+    decoder: StreamDecoder[Any] = StreamDecoder(
+        list[Any], route("gpt-4o").provider.decoder(), guardrails=rails or [PersonalData(), Secrets()]
+    )
+    steps = decoder.feed(b"".join((*map(text, document), chunk(None, "stop"), DONE)))
+    return told_of([*steps, decoder.finish()])
+
+
+def test_a_datum_in_several_strings_is_no_datum_to_a_guardrail_as_the_page_says() -> None:
+    mail, card, phone, _, key, _ = canaries(10)
+    for name, domain in ((mail[:-5], mail[-5:]), (key[:5], key[5:]), (card[:8], card[8:]), (phone[:5], phone[5:])):
+        told = "\n".join(last_of(json.dumps([name, {"a": domain}])))
+        assert name.removesuffix("@example") in told
+        assert domain in told or domain.isdecimal()  # a half of digits may be a telephone number by itself
+
+
+def test_what_is_written_in_hex_is_taken_out_where_long_tokens_are_and_only_there() -> None:
+    mail, *_, key, _ = canaries(11)
+    for hidden in (mail.encode().hex(), key.encode().hex(), key.encode().hex().upper()):
+        document = json.dumps([f"It is {hidden} now", {hidden: hidden}])
+        assert hidden in "\n".join(last_of(document))
+        assert found_in(last_of(document, Secrets(min_entropy=3.0)), [hidden]) == []
+
+
+@pytest.mark.parametrize("wrap", ["\\u{:04x}", "{}"])
+def test_each_string_is_judged_by_itself_and_wholly_though_another_stands_before_it(wrap: str) -> None:
+    planted = canaries(12)
+    written = ["".join(wrap.format(ord(char) if "u" in wrap else char) for char in canary) for canary in planted]
+    document = '["sk-", ' + ", ".join(f'"{canary}", "@", {{"{canary}": "+49"}}' for canary in written) + "]"
+    assert found_in(last_of(document), planted) == []

@@ -6,37 +6,17 @@ import json
 import re
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from pydantic.alias_generators import to_camel
 
-from structstream.errors import TruncatedError
-from structstream.facts import (
-    AttemptBegan,
-    AttemptEnded,
-    BreakerChanged,
-    CacheLooked,
-    CallbackFailed,
-    ConcurrencyChanged,
-    Fact,
-    FirstToken,
-    Hedged,
-    Judged,
-    Replanned,
-    Stepped,
-    StepsJoined,
-    StreamBegan,
-    StreamEnded,
-    StreamInfo,
-    Waited,
-)
+from structstream.facts import StreamInfo
 from structstream.instrumentation.prometheus import PrometheusObserver
-from structstream.metrics import StreamingMetrics
-from structstream.response import Attempt, Outcome, OutcomeKind, StreamingResponse, Usage
 from tests.edge import request_for
+from tests.everyfact import EVERY_FACT
 from tests.promql import problems, selectors
 
 yaml = pytest.importorskip("yaml", reason="it comes with vcrpy")
@@ -172,45 +152,14 @@ EXPRESSIONS = [
 ]
 
 REQUEST = request_for()
-CALLED = Attempt(1, "openai", "gpt-4o", "native", OutcomeKind.TRUNCATED, usage=Usage(100, 20, 30, 5))
-SCORED = StreamingMetrics(quality={"tags": 0.75})
-ENDED: Outcome[Any] = Outcome(
-    OutcomeKind.TRUNCATED,
-    error=TruncatedError("cut"),
-    attempts=[CALLED],
-    usage=CALLED.usage,
-    wasted_tokens=3,
-    metrics=SCORED,
-)
-FACTS: list[Fact] = [
-    StreamBegan(1.0),
-    CacheLooked(hit=False),
-    Waited("tokens", "openai", 0.5),
-    Waited("pause", "openai", 9.0, refused=True),
-    AttemptBegan(1, "openai", "gpt-4o", "native", 1.0),
-    FirstToken(1, "openai", "gpt-4o", 0.3),
-    Stepped(StreamingResponse(raw_chunks=["[1", ", 2"]), 2.0),
-    Stepped(StreamingResponse(raw_chunks=["]"]), 2.5),
-    Judged("secrets", "redact", "name"),
-    StepsJoined(3),
-    CallbackFailed("each", "KeyError"),
-    AttemptEnded(CALLED, 2.0),
-    BreakerChanged("openai", "gpt-4o", "closed", "open", 3.0),
-    ConcurrencyChanged("openai", 7),
-    Hedged("second"),
-    Replanned("resume", OutcomeKind.TIMEOUT, "StreamTimeoutError", 1.5, "openai/gpt-4o"),
-    Stepped(StreamingResponse(outcome=ENDED), 4.0),
-    StreamEnded(ENDED, 4.0),
-]
 
 
 @pytest.fixture(scope="module")
 def exposed() -> dict[str, set[str]]:
     """The labels of each sample that an observer exposes which has heard every fact."""
-    assert {type(fact) for fact in FACTS} == set(get_args(Fact))
     registry = CollectorRegistry()
     observer = PrometheusObserver(registry, prices=lambda provider, model, usage: 1.0)
-    for fact in FACTS:
+    for fact in EVERY_FACT:
         observer(StreamInfo(1, REQUEST.model, "Profile", REQUEST), fact)
     return {sample.name: set(sample.labels) for family in registry.collect() for sample in family.samples}
 

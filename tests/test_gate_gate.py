@@ -90,3 +90,20 @@ def test_the_path_of_a_stop_tells_no_secret_and_no_wrapper() -> None:
     with pytest.raises(BlockedError) as caught:
         gate.feed('{"value": {"ada@example.org": ["a", "hush now"]}}')
     assert caught.value.path == '["[email]"][1]'
+
+
+@pytest.mark.parametrize("cut", [True, False])
+@pytest.mark.parametrize("end", ["", "\\", "\\u", "\\u00", ', \\"then'])
+def test_what_escapes_hide_is_found_in_a_literal_that_is_not_closed(end: str, cut: bool) -> None:
+    found = Gate(RAILS, len).redact('{"a": "b", "note": "ada\\u0040example.org ' + end, "prose", cut=cut)
+    assert found.startswith('{"a": "b", "note": "[email] ')
+    assert "ada" not in found
+
+
+def test_what_escapes_hide_is_found_in_a_literal_that_ends_in_one() -> None:
+    assert Gate(RAILS, len).redact('"ada\\u0040example.org \\\\"', "prose") == '"[email] \\\\"'
+
+
+@pytest.mark.parametrize("text", ['say "hi"', 'a " alone', "\\", '"\\', '"', 'in "quotes \\" within" and "open'])
+def test_a_text_with_quotes_in_which_nothing_is_found_stays(text: str) -> None:
+    assert Gate(RAILS, len).redact(text, "prose") == text

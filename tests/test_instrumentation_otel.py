@@ -25,18 +25,22 @@ from structstream.facts import (
     AttemptEnded,
     BreakerChanged,
     CacheLooked,
+    CallbackFailed,
+    ConcurrencyChanged,
     Fact,
     FirstToken,
     Hedged,
     Judged,
     Replanned,
     Stepped,
+    StepsJoined,
     StreamBegan,
     StreamEnded,
     StreamInfo,
     Waited,
 )
 from structstream.instrumentation.otel import DURATION_BOUNDS, TOKEN_BOUNDS, OpenTelemetryObserver
+from structstream.metrics import StreamingMetrics
 from structstream.policies import Policies, RetryPolicy
 from structstream.response import Attempt, Outcome, OutcomeKind, StreamingResponse, Usage
 from structstream.testing import status
@@ -99,7 +103,9 @@ async def test_a_stream_is_a_span_and_each_attempt_one_below_it() -> None:
     }
     assert {name: found.get(name) for name in expected} == expected
     assert found["gen_ai.usage.output_tokens"] > 0
-    assert [event.name for event in chat.events] == ["structstream.retry"]
+    happened = [event.name for event in chat.events]
+    assert [name for name in happened if name != "structstream.concurrency"] == ["structstream.retry"]
+    assert "structstream.concurrency" in happened  # it follows the provider, who was overloaded
     for number, code in ((1, StatusCode.ERROR), (2, StatusCode.UNSET)):
         attempt = exported.span(f"attempt {number}")
         assert attempt.parent == chat.context
@@ -163,6 +169,9 @@ EVENTS: list[tuple[Fact, str | None]] = [
     (Replanned("resume", OutcomeKind.TIMEOUT, "StreamTimeoutError", 1.5, "openai/gpt-4o"), "structstream.resume"),
     (Waited("tokens", "openai", 0.5), "structstream.wait"),
     (BreakerChanged("openai", "gpt-4o", "closed", "open", 1.0), "structstream.breaker"),
+    (ConcurrencyChanged("openai", 7), "structstream.concurrency"),
+    (CallbackFailed("each", "KeyError"), "structstream.callback_failed"),
+    (StepsJoined(3), None),
     (CacheLooked(hit=True), "structstream.cache_lookup"),
     (Hedged("second"), "structstream.hedge"),
     (Judged("secrets", "stop"), "structstream.guardrail"),
@@ -226,3 +235,19 @@ def test_without_the_package_the_sentence_says_what_to_install(monkeypatch: pyte
     monkeypatch.delitem(sys.modules, "structstream.instrumentation.otel")
     with pytest.raises(MissingDependencyError, match=r"structstream\[otel\]"):
         import structstream.instrumentation.otel  # noqa: F401  # only to be refused
+
+
+def test_scores_cost_and_a_slow_consumer_are_told_at_the_end() -> None:
+    exported = Exported()
+    figures = StreamingMetrics(cost=0.25, quality={"tags": 0.75, "tone": 1.0})
+    outcome: Outcome[Any] = Outcome(OutcomeKind.COMPLETE, metrics=figures)
+    for told in (StreamBegan(1.0), StepsJoined(3), StepsJoined(2), StreamEnded(outcome, 4.0, 1.5)):
+        exported.observer(INFO, told)
+    chat = exported.span("chat openai/gpt-4o")
+    found = attributes(chat)
+    assert (found["structstream.joined_steps"], found["structstream.consumer_wait"]) == (5, 1.5)
+    assert found["structstream.cost"] == 0.25
+    assert [(event.name, dict(event.attributes or {})) for event in chat.events] == [
+        ("gen_ai.evaluation.result", {"gen_ai.evaluation.name": name, "gen_ai.evaluation.score.value": score})
+        for name, score in figures.quality.items()
+    ]

@@ -22,8 +22,9 @@ from structstream.testing import Script, SimulatedProvider, length, stall_at_byt
 from tests.edge import PROFILE, Profile, request_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from structstream.response import StreamingResponse
     from structstream.testing import ThreadedProvider
 
 ADA = Profile.model_validate_json(PROFILE)
@@ -170,6 +171,95 @@ def test_it_pauses_and_is_cancelled_from_another_thread(
             outcome = rest.result()[-1].outcome
         assert outcome is not None
         assert outcome.kind is OutcomeKind.CANCELLED
+
+
+LONG = Profile(name="Ada", age=36, tags=[f"tag {number}" for number in range(300)])
+CLOSED = ["name", "age", *(f"tags[{number}]" for number in range(300)), "tags", ""]
+
+
+def completed(steps: Iterable[StreamingResponse[Profile]]) -> list[str]:
+    return [path for step in steps for path in step.completed]
+
+
+def test_several_threads_read_one_stream_each_at_its_own_pace(
+    service: StructuredLLMService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SimulatedProvider.in_thread(document=LONG.model_dump_json(), script=Script(delta_size=4)) as provider:
+        point_to(provider, monkeypatch)
+        stream = service.sync.route_structured_streaming(request_for(cadence="delta"))
+        quick, second, slow = stream.tee(3)
+        assert provider.requests == []  # nothing is read before somebody asks
+        through = threading.Event()
+
+        def dawdle() -> list[StreamingResponse[Profile]]:
+            first = next(slow)
+            assert through.wait(30)
+            return [first, *slow]
+
+        with ThreadPoolExecutor(3) as pool:
+            late = pool.submit(dawdle)
+            others = [pool.submit(list, branch) for branch in (quick, second)]
+            every, also = (found.result() for found in others)
+            through.set()
+            few = late.result()
+        assert len(provider.requests) == 1
+        assert stream.outcome is every[-1].outcome is also[-1].outcome is few[-1].outcome
+    assert completed(every) == completed(also) == completed(few) == CLOSED
+    assert every[-1].result == few[-1].result == LONG
+    # Who dawdles has one step beside the first, that stands for all that came meanwhile: memory is bounded.
+    assert len(few) == 2
+    assert sum(step.coalesced for step in few) == sum(step.coalesced for step in every) > 100
+
+
+def test_a_thread_that_leaves_takes_nothing_from_the_others_and_the_last_one_closes(
+    service: StructuredLLMService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SimulatedProvider.in_thread(document=PROFILE, faults=[stall_at_byte(4000)]) as provider:
+        point_to(provider, monkeypatch)
+        stream = service.sync.route_structured_streaming(request_for())
+        leaving, staying = stream.tee()
+        with leaving:
+            assert not next(leaving).is_complete
+        assert list(leaving) == []
+        assert next(staying).partial_result is not None
+        assert stream.outcome is None
+        staying.close()
+        provider.wait_for_disconnect(0, within=5)
+        assert stream.outcome is not None
+        assert stream.outcome.kind is OutcomeKind.CANCELLED
+
+
+def test_nobody_who_reads_is_nobody_who_is_read_for(
+    service: StructuredLLMService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    huge = Profile(name="A" * 40_000_000, age=36, tags=[])
+    with SimulatedProvider.in_thread(document=huge.model_dump_json(), script=Script(delta_size=20_000)) as provider:
+        point_to(provider, monkeypatch)
+        stream = service.sync.route_structured_streaming(request_for())
+        first, second = stream.tee()
+        next(first)
+        next(second)
+        [record] = provider.requests
+        sent = -1
+        while sent != (sent := record.bytes_sent):  # until the socket is full
+            for _ in range(200):
+                provider.wait_until(lambda _: True)
+        assert sent < 20_000_000
+        stream.close()
+
+
+def test_branches_that_nobody_refers_to_close_the_stream(
+    service: StructuredLLMService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SimulatedProvider.in_thread(document=PROFILE, faults=[stall_at_byte(4000)]) as provider:
+        point_to(provider, monkeypatch)
+        first, second = service.sync.route_structured_streaming(request_for()).tee()
+        next(first)
+        del first, second
+        gc.collect()
+        provider.wait_for_disconnect(0, within=5)
+    with pytest.raises(ConfigurationError, match="count must be a positive integer"):
+        service.sync.route_structured_streaming(request_for()).tee(0)
 
 
 def test_an_interrupt_from_the_keyboard_closes_the_connection(

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from structstream.guardrails import CallableGuardrail, PersonalData
+from structstream.guardrails import CallableGuardrail, DenyList, PersonalData, Secrets
 from structstream.testing.cassettes.errors import CassetteError
 from structstream.testing.cassettes.guarding import Guarded
 from structstream.testing.cassettes.recording import Chunk, Recording
@@ -75,3 +75,28 @@ def test_a_guardrail_that_is_awaited_cannot_be_asked() -> None:
 
     with pytest.raises(CassetteError, match="is awaited"):
         Guarded([CallableGuardrail(check)]).recording(stream(WHOLE, 3))
+
+
+@pytest.mark.parametrize(("name", "wire"), [("args", '{"functionCall": %s}'), ("input", '{"type": "tool_use", %s}')])
+@pytest.mark.parametrize("streamed", [True, False])
+def test_an_answer_that_is_json_within_an_event_is_judged_as_json(name: str, wire: str, streamed: bool) -> None:
+    document = {"ada@example.org": ["one", {"at": 4111111111111111}, "sk-planted-0123456789abcdefghij"], "note": "two"}
+    member = f'"{name}": {json.dumps(document)}'
+    event = '{"parts": [' + wire % (f"{{{member}}}" if name == "args" else member) + "]}"
+    body = (f"data: {event}\n\n" if streamed else event).encode()
+    kept = Guarded([PersonalData(), Secrets()]).recording(Recording.whole(body))
+    data = json.loads(kept.body.removeprefix(b"data: "))
+    [part] = data["parts"]
+    found = part["functionCall"][name] if name == "args" else part[name]
+    assert found == {"[email]": ["one", {"at": "[card]"}, "[secret]"], "note": "two"}
+
+
+def test_an_answer_that_is_json_and_is_stopped_leaves_none() -> None:
+    body = b'data: {"args": {"word": "hush"}}\n\n'
+    kept = Guarded([DenyList(["hush"])]).recording(Recording.whole(body))
+    assert json.loads(kept.body.removeprefix(b"data: ")) == {"args": {}}
+
+
+def test_json_in_a_question_is_judged_as_json() -> None:
+    body = json.dumps({"messages": [{"content": [{"type": "tool_use", "input": {"ada@example.org": 1}}]}]}).encode()
+    assert b"ada@" not in Guarded([PersonalData()]).question(body)

@@ -27,6 +27,8 @@ FORMS = [
     json.dumps(SECRET)[1:-1],
     json.dumps(SECRET, ensure_ascii=False)[1:-1],
     base64.b64encode(SECRET.encode()).decode(),
+    SECRET.encode().hex(),
+    SECRET.encode().hex().upper(),
 ]
 
 SHAPES = [

@@ -7,12 +7,20 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from structstream.errors import BlockedError, InvalidOutputError, JSONLimitError, JSONSyntaxError, StructStreamError
+from structstream.errors import (
+    CUT,
+    BlockedError,
+    InvalidOutputError,
+    JSONLimitError,
+    JSONSyntaxError,
+    StructStreamError,
+)
 from structstream.jsongrammar import SHORT
 from structstream.partial.wrapped import unwrapped_path
 from structstream.text import render_path
 from structstream.verdicts import Guardrail, Span, Verdict
 
+from .errors import ErrorTexts, texts_of, told_of, withhold
 from .rails import Rail
 from .rewrite import JSONRewriter, encode, is_plain
 from .screen import Screen
@@ -29,7 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["Gate"]
 
 _SHORT_FIND = 8  # characters: one, in quotes, perhaps escaped
-_literals = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_literals = re.compile(r'"(?:[^"\\]|\\.)*+(?:(?P<closed>")|\\?\Z)', re.DOTALL)  # also one that the end has cut
+_cut_escape = re.compile(r"\\(?:u[0-9A-Fa-f]{0,3})?\Z")
 
 
 class Gate:
@@ -73,6 +82,7 @@ class Gate:
         later = [rail for rail in rails if rail not in at_once]
         self._screened = _ScreenedJSON(at_once, self._path)
         self._segments = Segments(later, wrap_key=wrap_key) if later else None
+        self._errors = ErrorTexts(later)
         self._feed_string = self._screened.screen.feed
         self._at_once = repair is None and self._segments is None
         self._fault: StructStreamError | None = None  # of what the repair does not take
@@ -191,48 +201,70 @@ class Gate:
     @property
     def asks(self) -> Ask | None:
         """The judgement that has to be awaited before more is shown; None if none has."""
-        return None if self._segments is None else self._segments.asks
+        ask = None if self._segments is None else self._segments.asks
+        return ask or self._errors.asks
 
     def settle(self, verdict: Verdict) -> None:
         """Bring the verdict that `asks` asked for.
 
         Raises:
-            BlockedError: it says stop, or a later one does.
+            BlockedError: it says stop, or a later one does, of what is no error.
         """
-        if self._segments is not None:
-            try:
-                self._segments.settle(verdict)
-            finally:
-                self._take(self._segments.take())
+        if self._segments is None or self._segments.asks is None:
+            self._errors.settle(verdict)
+            return
+        try:
+            self._segments.settle(verdict)
+        finally:
+            self._take(self._segments.take())
 
     def leave(self) -> bool:
-        """Give up what waits for a verdict; return whether something did."""
+        """Give up what waits for a verdict; return whether some of the answer did."""
+        self._errors.leave()
         return self._segments is not None and self._segments.leave()
+
+    def stop_error(self) -> bool:
+        """Where the verdict on an error is what `asks` asked for: keep its words, as none came; else return False."""
+        return (self._segments is None or self._segments.asks is None) and self._errors.stop()
 
     # --- texts beside the answer ---
 
-    def judge(self, text: str, kind: TextKind, take: Callable[[str], None]) -> None:
+    def judge(self, text: str, kind: TextKind, take: Callable[[str], None], *, cut: bool = False) -> None:
         """Judge a text that stands beside the answer; `take` gets what may be shown of it, at once or by `settle`.
+
+        Args:
+            text: the whole of it.
+            kind: what it is.
+            take: gets the rest.
+            cut: whether it broke off before its end: then it may have ended within what is not to be shown.
 
         Raises:
             BlockedError: as `feed`.
         """
-        text = self.redact(text, kind)
+        text = self.redact(text, kind, cut=cut)
         if self._segments is None or not text:
             take(text)
         else:
-            self._segments.judge(text, kind, take)
+            self._segments.judge(text, kind, take, cut=cut)
             self._segments.run()
 
-    def redact(self, text: str, kind: TextKind = "error") -> str:
+    def redact(self, text: str, kind: TextKind = "error", *, cut: bool = False) -> str:
         """Return a whole text as the guardrails that look at every delta let it through.
+
+        Args:
+            text: the whole of it.
+            kind: what it is.
+            cut: as `judge`.
 
         Raises:
             BlockedError: as `feed`.
         """
         screen = self._screened.screen
         if "\\" in text:  # what is hidden behind escapes
-            text = _literals.sub(lambda literal: _judged_literal(screen, literal[0], kind), text)
+            text = _literals.sub(lambda found: _judged_literal(screen, found, kind), text)
+        if cut:
+            screen.begin(kind)
+            return screen.feed(text)
         judged = screen.whole(text, kind)
         return text if judged is None else judged
 
@@ -242,17 +274,20 @@ class Gate:
         return self._segments is not None and self._segments.changed
 
     def guard_error(self, error: StructStreamError) -> None:
-        """Redact what an error says and keeps."""
+        """Take out of an error what is not to be shown; what has to be awaited first is out of it until then."""
         try:
-            error.args = tuple(self.redact(arg) if isinstance(arg, str) else arg for arg in error.args)
-            for name, value in list(vars(error).items()):
-                if isinstance(value, str):
-                    setattr(error, name, self.redact(value))
+            judged = {name: self._of_error(text) for name, text in texts_of(error).items()}
+            args = told_of(error, judged)
+            error.args = tuple(self._of_error(arg) if isinstance(arg, str) else arg for arg in args)
+            for name, text in judged.items():
+                setattr(error, name, text)
         except BlockedError:
-            error.args = ("an error whose text a guardrail has stopped",)
-            for name, value in list(vars(error).items()):
-                if isinstance(value, str):
-                    setattr(error, name, "")
+            withhold(error)
+        self._errors.judge(error)
+
+    def _of_error(self, text: str) -> str:
+        whole = text.removesuffix(CUT)
+        return self.redact(text) if whole == text else self.redact(whole, cut=True) + CUT
 
     @property
     def has_late(self) -> bool:
@@ -350,9 +385,10 @@ class _Late(Guardrail):
         return Verdict.redact(*spans) if spans else Verdict.allow()
 
 
-def _judged_literal(screen: Screen, literal: str, kind: TextKind) -> str:
+def _judged_literal(screen: Screen, found: re.Match[str], kind: TextKind) -> str:
+    literal, closed = found[0], bool(found["closed"])
     with suppress(ValueError):
-        text = json.loads(literal, strict=False)
+        text = json.loads(literal if closed else _cut_escape.sub("", literal) + '"', strict=False)
         judged = screen.whole(text, kind)
-        return literal if judged is None else encode(judged)
+        return literal if judged is None else encode(judged) if closed else encode(judged)[:-1]
     return literal

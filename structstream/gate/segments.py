@@ -49,16 +49,19 @@ class Ask:
 
 
 _Entry = tuple[str, str, str, "Callable[[str], None] | None"]
-"""What waits in line: the part, its text, its path, and who takes a whole text once it was judged."""
+"""What waits in line: the part, its text, its path, and who takes a whole text once it was judged.
+
+The path of a text that was cut is its kind: it stands beside the answer.
+"""
 
 
 class _Stage:
     """One guardrail over one text after another."""
 
-    def __init__(self, rail: Rail, owner: Segments) -> None:
+    def __init__(self, rail: Rail, owner: Segments, *, holds: bool = False) -> None:
         self.rail = rail
         self._owner = owner
-        self._shows_first = rail.guardrail.mode == "stream_first"
+        self._shows_first = rail.guardrail.mode == "stream_first" and not holds
         self._looks = True
         self.passes = False
         """Whether the text was judged before: but what is judged behind it is, anew, as its verdict is for the end."""
@@ -171,12 +174,13 @@ class Segments(JSONRewriter):
     Args:
         rails: the guardrails, in the order in which each sees what the one before let through.
         wrap_key: the key of an object around the answer, which paths do not tell; None for no such object.
+        holds: whether a guardrail that would show first is waited for as well.
     """
 
-    def __init__(self, rails: Sequence[Rail], *, wrap_key: str | None = None) -> None:
+    def __init__(self, rails: Sequence[Rail], *, wrap_key: str | None = None, holds: bool = False) -> None:
         super().__init__()
         self._wrap_key = wrap_key
-        self._stages = [_Stage(rail, self) for rail in rails]
+        self._stages = [_Stage(rail, self, holds=holds) for rail in rails]
         self._kinds = {kind for kind in ("key", "scalar") if any(_wants(rail, kind) for rail in rails)}
         self._line: deque[_Entry] = deque()
         self._worker = self._work()
@@ -244,9 +248,12 @@ class Segments(JSONRewriter):
                 close()  # a coroutine that nobody awaits says so when it is dropped
         return bool(left)
 
-    def judge(self, text: str, kind: TextKind, take: Callable[[str], None]) -> None:
-        """Judge a text that stands beside the answer; `take` gets what may be shown of it."""
-        self._line.append((kind, text, "", take))
+    def judge(self, text: str, kind: TextKind, take: Callable[[str], None], *, cut: bool = False) -> None:
+        """Judge a text that stands beside the answer; `take` gets what may be shown of it.
+
+        Of one that was `cut`, what waits for its end never comes out.
+        """
+        self._line.append(("cut", text, kind, take) if cut else (kind, text, "", take))
 
     def judge_behind(self, ask: Ask) -> None:
         """Take a judgement on text that was shown already."""
@@ -309,7 +316,10 @@ class Segments(JSONRewriter):
                 yield None
                 continue
             part, text, path, take = line.popleft()
-            if take is not None:
+            if take is not None and part == "cut":
+                self._start(path, "")  # type: ignore[arg-type]  # its kind stands there
+                take((yield from self._through(text)))
+            elif take is not None:
                 kind: TextKind = part  # type: ignore[assignment]  # whole texts stand in line under their kind
                 self._start(kind, path)
                 take((yield from self._through(text)) + (yield from self._ends()))

@@ -15,11 +15,14 @@ from structstream.facts import (
     AttemptEnded,
     BreakerChanged,
     CacheLooked,
+    CallbackFailed,
+    ConcurrencyChanged,
     FirstToken,
     Hedged,
     Judged,
     Replanned,
     Stepped,
+    StepsJoined,
     StreamBegan,
     StreamEnded,
     Waited,
@@ -59,7 +62,7 @@ _FINE = frozenset({OutcomeKind.COMPLETE, OutcomeKind.CANCELLED})
 class _Open:
     """A stream that is under way."""
 
-    __slots__ = ("attempts", "chunks", "last", "span")
+    __slots__ = ("attempts", "chunks", "joined", "last", "span")
 
     def __init__(self, span: Span, chunks: dict[str, AttributeValue]) -> None:
         self.span = span
@@ -67,14 +70,16 @@ class _Open:
         """The attributes of its metrics, so far as they are known."""
         self.attempts: dict[int, Span] = {}
         self.last: float | None = None
+        self.joined = 0
 
 
 class OpenTelemetryObserver:
     """Makes a span of each stream, one below it of each attempt, and the four client metrics.
 
     The span ``chat {model}`` is a child of what is current where the first step is asked for. Retries, resumed answers,
-    waits, verdicts of guardrails and turns of the breaker are its events. The time per output chunk is recorded at each
-    step, which is what it costs. Neither span nor metric holds content unless it is asked for.
+    waits, verdicts of guardrails, turns of the breaker, changes of the concurrency and callbacks that failed are its
+    events, and so is each score of the caller's own, as ``gen_ai.evaluation.result``. The time per output chunk is
+    recorded at each step, which is what it costs. Neither span nor metric holds content unless it is asked for.
 
     Args:
         tracer_provider: makes the spans; None for the global one.
@@ -110,6 +115,7 @@ class OpenTelemetryObserver:
             AttemptBegan: self._attempt,
             FirstToken: self._first_token,
             AttemptEnded: self._attempt_ended,
+            StepsJoined: self._steps_joined,
             StreamEnded: self._end,
         }
 
@@ -168,6 +174,9 @@ class OpenTelemetryObserver:
             span.set_status(Status(StatusCode.ERROR, fact.attempt.kind.value))  # its sentence may quote the answer
         span.end()
 
+    def _steps_joined(self, seen: _Open, info: StreamInfo, fact: StepsJoined) -> None:
+        seen.joined += fact.steps  # told at each read where the caller is slow: too many for events
+
     def _end(self, seen: _Open, info: StreamInfo, fact: StreamEnded) -> None:
         del self._open[info.id]
         for attempt in seen.attempts.values():  # of those that nobody waited for
@@ -175,7 +184,14 @@ class OpenTelemetryObserver:
         outcome, span = fact.outcome, seen.span
         found = _ended(outcome)
         provider = {name: seen.chunks[name] for name in ("gen_ai.provider.name",) if name in seen.chunks}
-        span.set_attributes({**provider, **found})
+        waits = {"structstream.joined_steps": seen.joined, "structstream.consumer_wait": fact.consumer}
+        span.set_attributes({**provider, **found, **waits})
+        for name, score in (outcome.metrics.quality if outcome.metrics is not None else {}).items():
+            scored: dict[str, AttributeValue] = {
+                "gen_ai.evaluation.name": name,
+                "gen_ai.evaluation.score.value": score,
+            }
+            span.add_event("gen_ai.evaluation.result", scored)
         if self._content and span.is_recording():
             span.set_attribute("gen_ai.output.messages", json.dumps(_answer(outcome), ensure_ascii=False))
         if outcome.kind not in _FINE and outcome.error is not None:
@@ -210,6 +226,7 @@ def _ended(outcome: Outcome[Any]) -> dict[str, AttributeValue]:
         "structstream.outcome": outcome.kind.value,
         "structstream.attempts": len(outcome.attempts),
         "structstream.wasted_tokens": outcome.wasted_tokens,
+        "structstream.cost": None if outcome.metrics is None else outcome.metrics.cost,
         "gen_ai.response.id": outcome.response_id or None,
         "gen_ai.response.model": outcome.model or None,
         "gen_ai.response.finish_reasons": None if outcome.finish_reason is None else (outcome.finish_reason,),
@@ -233,6 +250,10 @@ def _event(fact: Fact) -> tuple[str, dict[str, AttributeValue]] | None:
         return "structstream.wait", {"limit": fact.limit, "seconds": fact.seconds, "refused": fact.refused}
     if isinstance(fact, BreakerChanged):
         return "structstream.breaker", {"model": fact.model, "before": fact.before, "after": fact.after}
+    if isinstance(fact, ConcurrencyChanged):
+        return "structstream.concurrency", {"provider": fact.provider, "limit": fact.limit}
+    if isinstance(fact, CallbackFailed):
+        return "structstream.callback_failed", {"callback": fact.callback, "error.type": fact.error}
     if isinstance(fact, CacheLooked):
         return "structstream.cache_lookup", {"hit": fact.hit}
     if isinstance(fact, Hedged):

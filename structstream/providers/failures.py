@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from jiter import from_json
 
 from structstream.errors import (
+    CUT,
     AuthenticationError,
     BadRequestError,
     ContextLengthError,
@@ -280,11 +281,14 @@ def _text(value: JSONValue) -> str:
 
 
 def _short(text: str) -> str:
-    return scrub(text[: 4 * _LONGEST_MESSAGE])[:_LONGEST_MESSAGE]  # in this order: half a key is not recognised
+    scrubbed = scrub(text[: 4 * _LONGEST_MESSAGE])  # before it is cut: half a key is not recognised
+    whole = len(text) <= 4 * _LONGEST_MESSAGE and len(scrubbed) <= _LONGEST_MESSAGE
+    return scrubbed if whole else scrubbed[: _LONGEST_MESSAGE - 1] + CUT
 
 
 def _sentence(status: int, headers: Mapping[str, str], body: bytes) -> str:
     text = body[: 4 * _LONGEST_MESSAGE].decode("utf-8", "replace").strip()
+    text += CUT if len(body) > 4 * _LONGEST_MESSAGE else ""
     kind = headers.get("content-type", "").partition(";")[0]
     if not text:
         return f"HTTP {status} without a body"

@@ -31,6 +31,8 @@ _BLOCK = re.compile(rb".*?(?:\r\n\r\n|\n\n|\r\r)", re.DOTALL)
 _DATA = re.compile(rb"^data:[ ]?(.*)$", re.MULTILINE)
 _PLACES = ("index", "output_index", "content_index", "summary_index")
 
+_DOCUMENTS = frozenset({"args", "input"})  # where Gemini and Anthropic put an answer that is JSON, and not text of it
+
 _Leaf = tuple[Any, Any]  # Any: a container of JSON, and a name or an index in it
 
 
@@ -68,7 +70,7 @@ class Guarded:
             gate.judge(text, "prose", out.append)
         except BlockedError:
             return REDACTED
-        self._settled(gate)
+        _settled(gate)
         return "".join(out)
 
     def headers(self, found: Mapping[str, str]) -> dict[str, str]:
@@ -87,7 +89,7 @@ class Guarded:
             except BlockedError:
                 return REDACTED
 
-        return _rewritten(body, judged)
+        return _rewritten(body, judged, self._asked_of_prompts)
 
     def recording(self, recording: Recording) -> Recording:
         """Return what came, as the guardrails let it through; the reads keep their places around what was changed.
@@ -99,21 +101,25 @@ class Guarded:
             return recording
         error = self.text(recording.error)
         if recording.body.lstrip()[:1] in (b"{", b"[", b"<"):
-            return _recut(replace(recording, error=error), [(recording.body, _rewritten(recording.body, self._alone))])
+            return _recut(replace(recording, error=error), [(recording.body, self._whole(recording.body))])
         blocks = _BLOCK.findall(recording.body)
         rest = recording.body[sum(map(len, blocks)) :]
         # Of an event that the end has cut nobody has read anything.
         pairs = [*zip(blocks, self._events(blocks), strict=True), *([(rest, b"")] if rest else [])]
         return _recut(replace(recording, error=error), pairs)
 
+    def _whole(self, body: bytes) -> bytes:
+        return _rewritten(body, self._alone, self._guardrails)
+
     def _events(self, blocks: Sequence[bytes]) -> list[bytes]:
         read = [_json(b"\n".join(_DATA.findall(block.replace(b"\r\n", b"\n")))) for block in blocks]
         series: dict[str, list[_Leaf]] = {}
+        changed: set[int] = set()
         for block, data in zip(blocks, read, strict=True):
             if data is not None:
+                changed |= _judge_documents(data, self._guardrails)
                 for place, leaf in _leaves(data, block.partition(b"data:")[0].decode("utf-8", "replace")):
                     series.setdefault(place, []).append(leaf)
-        changed: set[int] = set()
         for leaves in series.values():
             before = [holder[name] for holder, name in leaves]
             after = self._said(before)
@@ -151,31 +157,64 @@ class Guarded:
         return self.text(text)
 
     def _through(self, pieces: Sequence[str]) -> list[str]:
-        """JSON text through a gate; each piece is what came out of it when the same piece of the other went in."""
-        out: list[str] = []
-        parts: list[str] = []
-        gate = Gate(self._guardrails, parts.append)
-        with suppress(BlockedError):  # after a stop nothing comes out
-            for piece in pieces:
-                gate.feed(piece)
-                self._settled(gate)
-                out.append("".join(parts))
-                parts.clear()
-            gate.finish()
-            self._settled(gate)
-        out.append("".join(parts))
-        out += [""] * (len(pieces) + 1 - len(out))
-        out[len(pieces) - 1 :] = ["".join(out[len(pieces) - 1 :])]
-        return out
+        return _through(pieces, self._guardrails)
 
-    def _settled(self, gate: Gate) -> None:
-        ask = gate.asks
-        if ask is not None:
-            gate.leave()
-            raise CassetteError(
-                f"the guardrail {ask.rail.name!r} is awaited, and a cassette cannot ask it what of an answer may be "
-                "kept: record without it, or with one that judges at once"
-            )
+
+def _through(pieces: Sequence[str], guardrails: Sequence[Guardrail]) -> list[str]:
+    """JSON text through a gate; each piece is what came out of it when the same piece of the other went in."""
+    out: list[str] = []
+    parts: list[str] = []
+    gate = Gate(guardrails, parts.append)
+    with suppress(BlockedError):  # after a stop nothing comes out
+        for piece in pieces:
+            gate.feed(piece)
+            _settled(gate)
+            out.append("".join(parts))
+            parts.clear()
+        gate.finish()
+        _settled(gate)
+    out.append("".join(parts))
+    out += [""] * (len(pieces) + 1 - len(out))
+    out[len(pieces) - 1 :] = ["".join(out[len(pieces) - 1 :])]
+    return out
+
+
+def _settled(gate: Gate) -> None:
+    ask = gate.asks
+    if ask is not None:
+        gate.leave()
+        raise CassetteError(
+            f"the guardrail {ask.rail.name!r} is awaited, and a cassette cannot ask it what of an answer may be "
+            "kept: record without it, or with one that judges at once"
+        )
+
+
+def _judge_documents(data: Any, guardrails: Sequence[Guardrail]) -> set[int]:  # Any: JSON
+    """Judge the answers in an event that are JSON and not text of it; return what holds those that were changed."""
+    changed: set[int] = set()
+    for holder, name in _documents(data):
+        [judged] = _through([json.dumps(holder[name], ensure_ascii=False)], guardrails)
+        try:
+            value = json.loads(judged)
+        except ValueError:
+            value = {}  # a guardrail has stopped it
+        if value != holder[name]:
+            holder[name] = value
+            changed.add(id(holder))
+    return changed
+
+
+def _documents(value: Any) -> Iterator[_Leaf]:  # Any: JSON
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    for name, item in list(items):
+        if _is_document(name, item):
+            yield value, name
+        elif isinstance(item, dict | list):
+            yield from _documents(item)
+
+
+def _is_document(name: object, item: object) -> bool:
+    return name in _DOCUMENTS and isinstance(item, dict | list)
 
 
 def _nothing(text: str) -> None:
@@ -200,7 +239,7 @@ def _leaves(value: Any, place: str) -> Iterator[tuple[str, _Leaf]]:  # Any: JSON
         inner = f"{place}.{name}" if isinstance(value, dict) else place
         if isinstance(item, str):
             yield inner, (value, name)
-        elif isinstance(item, dict | list):
+        elif isinstance(item, dict | list) and not _is_document(name, item):
             yield from _leaves(item, inner)
 
 
@@ -211,14 +250,15 @@ def _holds(value: Any, changed: set[int]) -> bool:  # Any: JSON
     return any(_holds(item, changed) for item in items if isinstance(item, dict | list))
 
 
-def _rewritten(body: bytes, judged: Callable[[str], str]) -> bytes:
+def _rewritten(body: bytes, judged: Callable[[str], str], guardrails: Sequence[Guardrail]) -> bytes:
     """A body that is one JSON value or a text, its texts as `judged` has them; the same bytes where it changes none."""
     data = _json(body)
     if data is None:
         return judged(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+    changed = _judge_documents(data, guardrails)
     leaves = [leaf for _, leaf in _leaves(data, "")]
     found = [(holder, name, judged(holder[name])) for holder, name in leaves]
-    if all(holder[name] == text for holder, name, text in found):
+    if not changed and all(holder[name] == text for holder, name, text in found):
         return body
     for holder, name, text in found:
         holder[name] = text

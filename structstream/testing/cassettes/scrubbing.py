@@ -209,6 +209,8 @@ _FORMS: tuple[Callable[[str], str], ...] = (
     lambda secret: json.dumps(json.dumps(secret)[1:-1])[1:-1],  # as JSON within JSON: the arguments of a tool
     lambda secret: json.dumps(json.dumps(secret, ensure_ascii=False)[1:-1], ensure_ascii=False)[1:-1],
     lambda secret: base64.b64encode(secret.encode("utf-8", "replace")).decode(),
+    lambda secret: secret.encode("utf-8", "replace").hex(),
+    lambda secret: secret.encode("utf-8", "replace").hex().upper(),
 )
 
 # What may be Base64, in either alphabet, and long enough to hold a key.

@@ -129,9 +129,12 @@ async def test_recording_is_live(tmp_path: Path) -> None:
         assert (await stream.result()).name == "Ada Lovelace"
 
 
+@pytest.mark.parametrize("dialect", AUTH)
 @pytest.mark.parametrize("left_after", [1, 2])
-async def test_a_stream_that_was_left_is_recorded_as_left(tmp_path: Path, left_after: int) -> None:
-    path, request = tmp_path / "a.yaml", request_for(model=CHAT, cadence="delta")
+async def test_a_stream_that_was_left_is_recorded_as_left_and_replays_ten_times(
+    tmp_path: Path, left_after: int, dialect: str
+) -> None:
+    path, request = tmp_path / "a.yaml", request_for(model=f"{dialect}/gpt-4o", cadence="delta")
 
     async def leave(service: StructuredLLMService) -> list[dict[str, Any]]:
         async with service.route_structured_streaming(request) as stream:
@@ -140,11 +143,13 @@ async def test_a_stream_that_was_left_is_recorded_as_left(tmp_path: Path, left_a
         assert stream.outcome.kind == "cancelled"
         return steps
 
-    async with recording(path, faults=[stall_at_byte(1200)]) as (service, _):
+    late = stall_at_byte(4000 if dialect == "openai_responses" else 1200)  # its first event is long
+    async with recording(path, faults=[late]) as (service, _):
         run = await leave(service)
     assert read_interactions(path)[0].recording.ending == "cancelled"
-    async with playing(path) as (service, _tape):
-        assert await leave(service) == run
+    for _ in range(10):
+        async with playing(path) as (service, _tape):
+            assert await leave(service) == run
 
 
 async def test_a_recorded_silence_ends_by_the_same_deadline(tmp_path: Path) -> None:

@@ -24,7 +24,15 @@ from .recording import KEY, Recording
 if TYPE_CHECKING:
     from .scrubbing import Scrubber
 
-__all__ = ["CassetteFile", "Interaction", "alone", "check_version", "read_interactions", "serializer_of", "write_atomically"]
+__all__ = [
+    "CassetteFile",
+    "Interaction",
+    "alone",
+    "check_version",
+    "read_interactions",
+    "serializer_of",
+    "write_atomically",
+]
 
 _VERSION = 1
 _OLD = "written by a vcrpy before 1.0: run `python -m vcr.migration` on it, or record it again"
@@ -207,7 +215,7 @@ def check_version(path: Path, text: str, serializer: Any) -> None:  # Any: a mod
         raise CassetteError(
             f"cassette {path} holds what vcrpy does not load ({error.problem}): record it again"
         ) from None
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise CassetteError(
             f"cassette {path} is torn, or no cassette ({_first_line(error)}): restore it, or delete it and record again"
         ) from None

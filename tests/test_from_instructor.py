@@ -7,7 +7,6 @@ with the same text. What differs is what the table of ``docs/moving/from-instruc
 from __future__ import annotations
 
 import asyncio
-import gc
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union
 
 import httpx2
 import pytest
+from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from structstream import IncompleteError, InvalidOutputError, Partial, TruncatedError
@@ -254,7 +254,6 @@ def test_leaving_the_loop_closes_the_connection() -> None:
     with provider(MEETING, faults=[stall_at_byte(1800)]) as at:
         for _ in client_of(ours, at).create_partial(Meeting, SAID):
             break
-        gc.collect()
         at.wait_for_disconnect(0)
 
 
@@ -453,6 +452,45 @@ def test_hooks_of_a_client_and_of_a_call_and_hooks_that_are_taken_off() -> None:
     assert heard == ["kwargs", "client", "call", "client"]
 
 
+# --- providers that instructor alone speaks ---
+
+
+@pytest.mark.parametrize("mode", ["TOOLS", "JSON", "MD_JSON", "JSON_SCHEMA"])
+def test_a_client_of_another_vendor_asks_itself_and_its_text_is_read_here(mode: str) -> None:
+    """LiteLLM stands for all others: to us it is a function, of whose provider nothing is known."""
+
+    def completion(**asked: Any) -> Any:
+        return OpenAI(base_url=at.base_url, api_key="k", max_retries=0).chat.completions.create(**asked)
+
+    client: Any = ours.from_litellm(completion, mode=real.Mode[mode])
+    with provider(MEETING) as at:
+        *before, last = client.create_partial(Meeting, SAID, model="gpt-4o")
+    assert last == Meeting.model_validate_json(MEETING)
+    assert {item.budget for item in before} <= {None, 48500}
+    with provider(MIXED) as at:
+        items = list(client.create_iterable(SAID, Forecast | Question, model="gpt-4o"))
+    assert [type(item) for item in items] == [Forecast, Forecast, Question]
+    with provider('{"name": "Ivo", "age": "31"}') as at, pytest.raises(InvalidOutputError, match="age"):
+        list(client.create_partial(Person, SAID, model="gpt-4o"))
+
+
+@pytest.mark.anyio
+async def test_an_async_client_of_another_vendor() -> None:
+    async with (
+        SimulatedProvider(document=MIXED, faults=[stall_at_byte(5200)]) as at,
+        AsyncOpenAI(base_url=at.base_url, api_key="k", max_retries=0) as vendor,
+    ):
+
+        async def completion(**asked: Any) -> Any:
+            return await vendor.chat.completions.create(**asked)
+
+        client: Any = ours.from_litellm(completion, async_client=True)
+        stream = client.create_iterable(SAID, Forecast | Question, model="gpt-4o")
+        assert await anext(stream) == Forecast(town="Oslo", units="metric")
+        at.release()
+        assert len([item async for item in stream]) == 2
+
+
 # --- the client itself ---
 
 
@@ -481,7 +519,6 @@ def test_leaving_the_loop_in_a_notebook_closes_the_connection() -> None:
     async def cell() -> None:
         for _ in client.create_partial(Meeting, SAID):
             break
-        gc.collect()
 
     with provider(MEETING, faults=[stall_at_byte(1800)]) as at:
         client = client_of(ours, at)

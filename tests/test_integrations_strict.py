@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal, TypeVar
 from uuid import UUID
 
 import pytest
@@ -15,6 +15,9 @@ from typing_extensions import TypedDict
 
 from structstream import InvalidOutputError, parse_stream
 from structstream.integrations.strict import strictly
+from tests import test_type_zoo as zoo
+
+T = TypeVar("T")
 
 
 class Colour(enum.Enum):
@@ -35,6 +38,11 @@ class Tree(BaseModel):
     size: float = 1.0
     leaves: list[Leaf] = []
     branches: list[Tree] = []
+
+
+class Pair(BaseModel, Generic[T]):
+    one: T
+    many: list[T] = []
 
 
 @dataclass
@@ -108,7 +116,7 @@ def test_a_stream_judges_as_pydantic_does_in_one_strict_call(kind: Any, good: st
             last.result  # noqa: B018  # raises what is wrong
 
 
-@pytest.mark.parametrize("kind", [kind for kind, _, _ in TEXTS])
+@pytest.mark.parametrize("kind", [*(kind for kind, _, _ in TEXTS), Pair[Leaf | None]])
 def test_the_schema_that_the_model_is_told_is_the_same(kind: Any) -> None:
     assert TypeAdapter(strictly(kind)).json_schema() == TypeAdapter(kind).json_schema()
 
@@ -129,3 +137,15 @@ def test_partials_show_what_strict_reading_took() -> None:
     names = [step.partial_result.name for step in steps[:-1] if step.partial_result is not None]
     assert {"A", "Ad", "Ada"} <= set(names)
     assert type(steps[-1].result) is Tree
+
+
+@pytest.mark.parametrize("row", zoo.ROWS, ids=lambda row: row.name)
+def test_every_type_of_the_zoo_is_judged_so(row: zoo.Row) -> None:
+    *_, last = parse_stream(list(row.text), strictly(row.type), context=row.context)
+    try:
+        expected = TypeAdapter(row.type).validate_json(row.text, strict=True, context=row.context)
+    except ValidationError:
+        with pytest.raises(InvalidOutputError):
+            last.result  # noqa: B018  # raises what is wrong
+    else:
+        assert repr(last.result) == repr(expected)

@@ -54,14 +54,11 @@ _cached: Callable[[Any], Any] = lru_cache(maxsize=256)(_build)
 
 
 def _narrowed(schema: Any) -> Any:  # Any: a core schema or a part of it
-    """A copy in which each reader is strict, and each reference has a name of its own beside the lax one's."""
+    """A copy in which everything is read strictly."""
     if isinstance(schema, Mapping):
         if not isinstance(schema.get("type"), str):  # names with schemas, such as the fields of a model
             return {name: _narrowed(part) for name, part in schema.items()}
         copy = {name: part if name in _OPAQUE else _narrowed(part) for name, part in schema.items()}
-        for name in ("ref", "schema_ref"):
-            if name in copy:
-                copy[name] = f"{copy[name]}-strict"
         return {**copy, "strict": True}
     if isinstance(schema, list | tuple):
         return type(schema)(_narrowed(part) for part in schema)

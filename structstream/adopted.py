@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .errors import ConfigurationError, InvalidOutputError
+from .errors import ConfigurationError, InvalidOutputError, StreamFailedError
 from .facts import AttemptBegan, AttemptEnded, StreamEnded
 from .providers import ROUTES
-from .response import OutcomeKind
+from .response import OutcomeKind, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .facts import Fact, Observer, StreamInfo
     from .providers import ProviderSpec
     from .request import Mode
+    from .response import Attempt, Outcome
 
 __all__ = ["Adopted", "adopted", "is_instructor"]
 
@@ -112,21 +113,61 @@ class _Hooks:
 
     def __init__(self, hooks: Any) -> None:  # Any: instructor's own class
         self._hooks = hooks
+        self._streams: dict[int, _Heard] = {}  # those under way, by the id of their stream
 
     def __call__(self, info: StreamInfo, fact: Fact) -> None:
-        hooks = self._hooks
         if isinstance(fact, AttemptBegan):
-            hooks.emit_completion_arguments(model=fact.model, messages=list(info.request.conversation), stream=True)
-        elif isinstance(fact, AttemptEnded) and fact.attempt.usage is not None:
-            hooks.emit_completion_usage(fact.attempt.usage, attempt_number=fact.attempt.number)
+            heard = self._streams.setdefault(info.id, _Heard())
+            if heard.failed is not None:
+                self._tell_of(_error_of(heard.failed), heard.failed.number, info, last=False)
+                heard.failed = None
+            self._hooks.emit_completion_arguments(**_arguments(info, fact))
+        elif isinstance(fact, AttemptEnded):
+            self._note(self._streams[info.id], fact.attempt)
         elif isinstance(fact, StreamEnded):
-            self._end(fact)
+            self._streams.pop(info.id, None)
+            self._end(info, fact.outcome)
 
-    def _end(self, fact: StreamEnded) -> None:
-        hooks, error = self._hooks, fact.outcome.error
-        if error is None:
-            hooks.emit_completion_response(fact.outcome)
-        elif fact.outcome.kind is not OutcomeKind.CANCELLED:
-            emit = hooks.emit_parse_error if isinstance(error, InvalidOutputError) else hooks.emit_completion_error
-            emit(error)
-            hooks.emit_completion_last_attempt(error)
+    def _note(self, heard: _Heard, attempt: Attempt) -> None:
+        heard.failed = None if attempt.kind is OutcomeKind.COMPLETE else attempt
+        if attempt.usage is not None:
+            heard.usage += attempt.usage
+            self._hooks.emit_completion_usage(heard.usage, attempt_number=attempt.number)
+
+    def _end(self, info: StreamInfo, outcome: Outcome[Any]) -> None:  # Any: of any response model
+        if outcome.error is None:
+            self._hooks.emit_completion_response(outcome)
+        elif outcome.kind is not OutcomeKind.CANCELLED:
+            self._tell_of(outcome.error, max(len(outcome.attempts), 1), info, last=True)
+
+    def _tell_of(self, error: Exception, number: int, info: StreamInfo, *, last: bool) -> None:
+        most = info.request.max_retries + 1
+        told = {"attempt_number": number, "max_attempts": most, "is_last_attempt": last}
+        parsing = isinstance(error, InvalidOutputError)
+        (self._hooks.emit_parse_error if parsing else self._hooks.emit_completion_error)(error, **told)
+        if last:
+            self._hooks.emit_completion_last_attempt(error, **told)
+
+
+@dataclass(slots=True)
+class _Heard:
+    """What was heard of a stream so far: its tokens, and the attempt that failed last."""
+
+    usage: Usage = field(default_factory=Usage)
+    failed: Attempt | None = None
+
+
+def _arguments(info: StreamInfo, fact: AttemptBegan) -> dict[str, Any]:  # Any: arguments of several types
+    """What a vendor's client would be called with."""
+    request = info.request
+    given = {name: getattr(request, name) for name in ("temperature", "max_tokens", "stop", "seed")}
+    said = {name: value for name, value in given.items() if value is not None}
+    return {"model": fact.model, "messages": list(request.conversation), "stream": True, **said, **request.extra}
+
+
+def _error_of(attempt: Attempt) -> Exception:
+    """The error of an attempt that another one followed: facts tell its sentence alone."""
+    if attempt.kind is not OutcomeKind.INVALID:
+        return StreamFailedError(attempt.reason)
+    where, _, problem = attempt.reason.partition(": ")
+    return InvalidOutputError(problem, path=where.removeprefix("invalid output").removeprefix(" at "))

@@ -311,7 +311,7 @@ _DECIDES = (
 # One row a rule: the field, what it must be, the test. The sentence is built from the row.
 _RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("model", "the name of a model, such as 'openai/gpt-4o'", lambda v: isinstance(v, str) and bool(v.strip())),
-    ("prompt", "text", lambda v: v is None or (isinstance(v, str) and bool(v.strip()))),
+    ("prompt", "text that says something", lambda v: v is None or (isinstance(v, str) and bool(v.strip()))),
     ("messages", "a list of {'role': …, 'content': …}", _is_messages),
     ("system", "text or None", lambda v: v is None or isinstance(v, str)),
     ("mode", f"one of {', '.join(get_args(Mode))}", lambda v: v in get_args(Mode)),

@@ -98,7 +98,8 @@ class SyncStructuredLLMService:
             while (found := self._background.run(_value(steps))) is not None:
                 yield found[0]
         finally:
-            self._background.run(_left(steps))
+            if not self._background.is_over:
+                self._background.run(_left(steps))
 
     def close(self) -> None:
         """Close the connections made here and end the background thread; a later call starts it again."""
@@ -191,7 +192,8 @@ class SyncStructuredStream(Generic[T]):
 
     def close(self) -> None:
         """Close the connection, if it is open."""
-        self._background.run(self._stream.aclose())
+        if not self._background.is_over:
+            self._background.run(self._stream.aclose())
 
     def __iter__(self) -> Iterator[StreamingResponse[T]]:
         return self
@@ -293,6 +295,11 @@ class BackgroundLoop:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: Callable[[], object] | None = None
         self._pid = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the process is ending and has ended the loop, and with it all that was open there."""
+        return self._loop is not None and self._loop.is_closed() and self._pid == os.getpid()
 
     def run(self, coroutine: Coroutine[object, object, R]) -> R:
         """Wait for `coroutine`; whatever ends the wait ends the coroutine."""

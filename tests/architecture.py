@@ -160,6 +160,8 @@ FLOORS: Sequence[Floor] = (
         _JSON | {"h11", "vcr", "yaml"},
         frozenset(),
     ),
+    # How instructor reads strictly is pure, and the business of its integration alone.
+    Floor("leaves", ("integrations.instructor",), ("", "integrations.strict"), _ANY, frozenset()),
     Floor("leaves", ("integrations", "integrations.*"), ("", "integrations"), _ANY, frozenset()),
 )
 

@@ -8,11 +8,13 @@ from xml.etree import ElementTree as ET
 import pytest
 from pydantic import TypeAdapter
 
-from scripts.benchmarks import __main__ as bench, growth, measure, progress
+from scripts.benchmarks import __main__ as bench, growth, measure, progress, replay
 from scripts.benchmarks.chart import Panel, draw
+from scripts.benchmarks.children import ROOT
 from scripts.benchmarks.documents import Records, deltas, records
 from scripts.benchmarks.options import Options
 from scripts.benchmarks.report import Bar, Section, Table, as_json, as_markdown, as_text, missed
+from structstream.testing.cassettes import read_interactions
 
 
 @pytest.mark.parametrize(
@@ -143,3 +145,11 @@ def test_a_picture_has_a_bar_for_each_figure_and_no_panel_without_figures() -> N
 def test_the_default_options_measure_the_usual_three_peers() -> None:
     arguments = bench.parser().parse_args([])
     assert Options(arguments.rounds, arguments.full, arguments.peers) == Options()
+
+
+def test_gaps_of_a_timed_replay_are_measured_against_the_recorded_ones() -> None:
+    (found,) = read_interactions(ROOT / "cassettes" / "openai_chat" / "native" / "complete.yaml")
+    made = replay.paced(found, 1)
+    assert made.recording.body == found.recording.body
+    assert len(replay.errors_of(made, 1000.0)) == len(made.recording.chunks) - 1 > 10
+    assert replay.gaps([0.0, 0.5, 2.0]) == [0.5, 1.5]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -59,6 +60,23 @@ def test_a_reader_that_leaves_is_no_traceback() -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait() == 1
+
+
+@pytest.mark.parametrize("arguments", [["models"], ["demo", "--speed", "0"]], ids=" ".join)
+def test_an_output_that_takes_nothing_is_one_sentence(arguments: list[str]) -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("the machine has no device that is always full")
+    with full.open("w") as output:
+        command = [sys.executable, "-m", "structstream", *arguments]
+        done = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "structstream: the output cannot be written: No space left on device\n"
+
+
+def test_a_closed_output_is_nobody_s_wish(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main(["demo", "--speed", "0"]) == 0
 
 
 def test_the_help_loads_no_vendor() -> None:

@@ -95,6 +95,12 @@ def test_a_cassette_is_converted(tmp_path: Path, capsys: pytest.CaptureFixture[s
         (["inspect", "no/such.yaml"], "there is no cassette no/such.yaml"),
         (["inspect", FOLDER / "README.md"], "is torn, or no cassette"),
         (["lint", "no/such.yaml"], "there is no cassette"),
+        (["lint", FOLDER / "openai_chat" / "native" / "..", "tests/typing"], "there is no cassette in tests/typing"),
+        (["inspect", "tests"], "cannot be read: Is a directory"),
+        (["record", "new.sse", *ASK], "a .sse file only plays: record to a .yaml"),
+        (["record", "new.yaml", "--model", "simulated/gpt-4o", "--prompt", " "], "prompt must be text that says"),
+        (["convert", NATIVE / "complete.yaml", "tests", "--to", "vcrpy"], "cannot be written: Is a directory"),
+        (["convert", NATIVE / "complete.yaml", "new.yaml", "--secret-env", "NO_SUCH"], "no such variable is set"),
     ],
 )
 def test_what_cannot_work_is_one_sentence(
@@ -104,3 +110,27 @@ def test_what_cannot_work_is_one_sentence(
     error = capsys.readouterr().err
     assert says in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("action", ["inspect", "replay", "convert"])
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("a.yaml", "interactions: []\nversion: 1\n", "holds no interaction"),
+        ("a.json", '{"interactions": [], "version": 1}', "holds no interaction"),
+        ("a.json", "[" * 100_000, "is torn, or no cassette (RecursionError)"),
+        ("a.yaml", "{a: " * 100_000, "is torn, or no cassette"),
+        ("a.yaml", "interactions: [1, null]\nversion: 1\n", "is none of vcrpy's (TypeError)"),
+        ("a.yaml", "interactions: \0", "is torn, or no cassette"),
+    ],
+)
+def test_a_file_that_is_odd_is_one_sentence(
+    tmp_path: Path, action: str, name: str, text: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    assert run(action, path, *([tmp_path / "b.sse"] if action == "convert" else [])) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
+    assert [file.name for file in tmp_path.iterdir()] == [name]

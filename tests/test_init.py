@@ -69,3 +69,21 @@ def test_each_name_is_public_at_home_as_well() -> None:
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'structstream' has no attribute 'Nothing'"):
         structstream.Nothing  # noqa: B018  # the access is the test
+
+
+def test_without_instructor_all_else_works_and_the_error_says_what_to_install() -> None:
+    code = """
+import sys
+sys.modules["instructor"] = None  # as where it is not installed
+from structstream import MissingDependencyError, StructuredLLMService, parse_stream
+StructuredLLMService()
+*_, last = parse_stream(['{"a": 1}'], dict[str, int])
+try:
+    import structstream.integrations.instructor
+except MissingDependencyError as error:
+    print(last.result, error)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.startswith(
+        "{'a': 1} instructor needs a package that is not installed: pip install 'structstream["
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from openai import AsyncOpenAI, OpenAI
@@ -19,13 +19,10 @@ real = pytest.importorskip("instructor", reason="the environment without instruc
 
 from structstream.integrations import instructor  # noqa: E402  # needs what was looked for above
 
-if TYPE_CHECKING:
-    from structstream.integrations.instructor import Client
-
 pytestmark = pytest.mark.anyio
 
 ADA = Profile.model_validate_json(PROFILE)
-PEOPLE = f'{{"result": [{PROFILE}, {PROFILE.replace("Ada", "Eva")}]}}'
+PEOPLE = f'{{"tasks": [{PROFILE}, {PROFILE.replace("Ada", "Eva")}]}}'
 ASKED: list[dict[str, str]] = [{"role": "user", "content": "An engineer"}]
 MODES = ["TOOLS", "JSON", "MD_JSON", "JSON_SCHEMA", "RESPONSES_TOOLS"]
 
@@ -33,7 +30,7 @@ MODES = ["TOOLS", "JSON", "MD_JSON", "JSON_SCHEMA", "RESPONSES_TOOLS"]
 @asynccontextmanager
 async def async_client(
     mode: str = "TOOLS", *, model: str | None = None, **provider: Any
-) -> AsyncIterator[tuple[Client, SimulatedProvider]]:
+) -> AsyncIterator[tuple[Any, SimulatedProvider]]:
     provider.setdefault("document", PROFILE)
     async with (
         SimulatedProvider(**provider) as simulated,
@@ -43,7 +40,7 @@ async def async_client(
 
 
 @contextmanager
-def sync_client(mode: str = "TOOLS", *, model: str | None = None, document: str = PROFILE) -> Iterator[Client]:
+def sync_client(mode: str = "TOOLS", *, model: str | None = None, document: str = PROFILE) -> Iterator[Any]:
     with (
         SimulatedProvider.in_thread(document=document) as simulated,
         OpenAI(base_url=simulated.base_url, api_key="k") as client,
@@ -94,7 +91,7 @@ def test_a_blocking_client_has_the_same_calls(model: str | None) -> None:
 @pytest.mark.parametrize("model", [None, "gpt-4o"])
 async def test_a_partial_comes_while_the_provider_still_holds_the_rest_back(model: str | None) -> None:
     others = {} if model else {"model": "gpt-4o"}
-    async with async_client(model=model, faults={1: stall_at_byte(1500)}) as (client, provider):
+    async with async_client(model=model, faults=[stall_at_byte(1500)]) as (client, provider):
         stream = client.create_partial(Profile, ASKED, **others)
         first = await anext(stream)
         assert isinstance(first, Partial)
@@ -105,13 +102,13 @@ async def test_a_partial_comes_while_the_provider_still_holds_the_rest_back(mode
 
 
 def test_a_blocking_client_gets_a_partial_while_the_provider_still_holds_the_rest_back() -> None:
-    stalls = {1: stall_at_byte(1500), 2: stall_at_byte(1500)}
+    stalls = [stall_at_byte(1500), stall_at_byte(1500)]
     with (
         SimulatedProvider.in_thread(document=PROFILE, faults=stalls) as provider,
         OpenAI(base_url=provider.base_url, api_key="k") as client,
     ):
         for model in (None, "gpt-4o"):
-            asking = instructor.from_openai(client, model=model)
+            asking: Any = instructor.from_openai(client, model=model)
             stream = asking.create_partial(Profile, ASKED, **({} if model else {"model": "gpt-4o"}))
             assert isinstance(next(stream), Partial)
             provider.release()

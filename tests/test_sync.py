@@ -11,6 +11,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -375,3 +376,27 @@ def test_a_process_that_ends_with_a_stream_open_ends_quietly() -> None:
     command = [sys.executable, "-W", "error", "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.stdout, done.stderr, done.returncode) == ("Ada Lovelace\n", "", 0)
+
+
+def test_a_stream_that_is_left_open_when_the_process_ends_says_nothing() -> None:
+    code = """
+from structstream import StreamingStructuredRequest, StructuredLLMService
+from structstream.testing import SimulatedProvider
+from structstream.testing.faults import stall_at_byte
+from tests.edge import PROFILE, Profile
+
+def steps(service, request):
+    with service.sync.route_structured_streaming(request) as stream:
+        yield from stream
+
+provider = SimulatedProvider.in_thread(document=PROFILE, faults=[stall_at_byte(1500)])
+provider.__enter__()
+from openai import AsyncOpenAI
+service = StructuredLLMService(AsyncOpenAI(base_url=provider.base_url, api_key="k"))
+held = steps(service, StreamingStructuredRequest(response_model=Profile, model="openai/gpt-4o", prompt="Who?"))
+print(type(next(held)).__name__)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[1], check=True
+    )
+    assert (run.stdout, run.stderr) == ("StreamingResponse\n", "")

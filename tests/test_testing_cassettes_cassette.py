@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +21,7 @@ from structstream.testing import (
     FakeClock,
     Fault,
     Script,
+    SimulatedProvider,
     cut_at_byte,
     drop_at_byte,
     empty_stream,
@@ -50,6 +54,7 @@ from tests.edge import BARE, KEY, PROFILE, request_for, steps_of
 from tests.taping import AUTH, playing, recording, rows, said
 
 if TYPE_CHECKING:
+    from structstream.testing.cassettes.cassette import RecordMode
     from structstream.transport import HTTPAnswer
 
 pytestmark = pytest.mark.anyio
@@ -124,9 +129,12 @@ async def test_recording_is_live(tmp_path: Path) -> None:
         assert (await stream.result()).name == "Ada Lovelace"
 
 
+@pytest.mark.parametrize("dialect", AUTH)
 @pytest.mark.parametrize("left_after", [1, 2])
-async def test_a_stream_that_was_left_is_recorded_as_left(tmp_path: Path, left_after: int) -> None:
-    path, request = tmp_path / "a.yaml", request_for(model=CHAT, cadence="delta")
+async def test_a_stream_that_was_left_is_recorded_as_left_and_replays_ten_times(
+    tmp_path: Path, left_after: int, dialect: str
+) -> None:
+    path, request = tmp_path / "a.yaml", request_for(model=f"{dialect}/gpt-4o", cadence="delta")
 
     async def leave(service: StructuredLLMService) -> list[dict[str, Any]]:
         async with service.route_structured_streaming(request) as stream:
@@ -135,11 +143,13 @@ async def test_a_stream_that_was_left_is_recorded_as_left(tmp_path: Path, left_a
         assert stream.outcome.kind == "cancelled"
         return steps
 
-    async with recording(path, faults=[stall_at_byte(1200)]) as (service, _):
+    late = stall_at_byte(4000 if dialect == "openai_responses" else 1200)  # its first event is long
+    async with recording(path, faults=[late]) as (service, _):
         run = await leave(service)
     assert read_interactions(path)[0].recording.ending == "cancelled"
-    async with playing(path) as (service, _tape):
-        assert await leave(service) == run
+    for _ in range(10):
+        async with playing(path) as (service, _tape):
+            assert await leave(service) == run
 
 
 async def test_a_recorded_silence_ends_by_the_same_deadline(tmp_path: Path) -> None:
@@ -363,6 +373,93 @@ async def test_a_cassette_that_cannot_be_played_is_refused_when_it_is_opened(tmp
     path.write_text(edited)
     with pytest.raises(CassetteError, match="interaction 0: chunks and body do not fit"):
         Cassette(path)
+
+
+# several writers
+
+
+async def _ask_for(path: Path, prompts: list[str], mode: RecordMode, provider: SimulatedProvider) -> None:
+    with Cassette(path, record_mode=mode) as tape:
+        await asyncio.sleep(0)  # the others have opened it as well
+        async with StructuredLLMService(
+            wrap_transport=tape.wrap, providers=rows(provider.base_url), api_keys=dict.fromkeys(AUTH, KEY)
+        ) as service:
+            for prompt in prompts:
+                await service.route_structured(request_for(model=CHAT, prompt=prompt))
+
+
+@pytest.mark.parametrize("mode", ["once", "new_episodes"])
+async def test_what_others_wrote_meanwhile_stays(tmp_path: Path, mode: RecordMode) -> None:
+    path = tmp_path / "a.yaml"
+    async with SimulatedProvider(document=PROFILE) as provider:
+        asking = (_ask_for(path, [f"{n}", f"{n} again"], mode, provider) for n in range(5))
+        await asyncio.gather(*asking)
+    assert len(read_interactions(path)) == 10
+    async with playing(path) as (service, tape):
+        for n in range(5):
+            await service.route_structured(request_for(model=CHAT, prompt=f"{n} again"))
+            await service.route_structured(request_for(model=CHAT, prompt=f"{n}"))
+        assert not tape.unused
+
+
+def test_threads_and_processes_write_one_file(tmp_path: Path) -> None:
+    code = """
+import asyncio, sys
+from pathlib import Path
+from tests.test_testing_cassettes_cassette import _ask_for
+from structstream.testing import SimulatedProvider
+from tests.edge import PROFILE
+from threading import Thread
+
+async def ask(n):
+    async with SimulatedProvider(document=PROFILE) as provider:
+        await _ask_for(Path(sys.argv[1]), [f"{sys.argv[2]} {n}"], "new_episodes", provider)
+
+threads = [Thread(target=asyncio.run, args=(ask(n),)) for n in range(3)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+"""
+    path = tmp_path / "a.yaml"
+    root = Path(__file__).parent.parent
+    runs = [subprocess.Popen([sys.executable, "-c", code, str(path), f"{n}"], cwd=root) for n in range(3)]
+    assert [run.wait(60) for run in runs] == [0, 0, 0]
+    found = {json.loads(each.body)["messages"][-1]["content"] for each in read_interactions(path)}
+    assert found == {f"{process} {thread}" for process in range(3) for thread in range(3)}
+    assert [file.name for file in tmp_path.iterdir()] == ["a.yaml"]
+
+
+async def test_a_writer_that_saves_twice_has_everything_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    async with recording(path, cassette={"record_mode": "new_episodes"}) as (service, provider):
+        await service.route_structured(request_for(model=CHAT, prompt="0"))
+        with Cassette(path, record_mode="new_episodes") as tape:
+            own = StructuredLLMService(
+                wrap_transport=tape.wrap, providers=rows(provider.base_url), api_keys=dict.fromkeys(AUTH, KEY)
+            )
+            async with own:
+                for prompt in ("1", "2"):
+                    await own.route_structured(request_for(model=CHAT, prompt=prompt))
+                    tape.save()
+                    tape.save()
+    found = [json.loads(each.body)["messages"][-1]["content"] for each in read_interactions(path)]
+    assert sorted(found) == ["0", "1", "2"]
+
+
+async def test_one_open_cassette_serves_many_threads(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    async with recording(path) as (service, _):
+        for n in range(40):
+            await service.route_structured(request_for(model=CHAT, prompt=f"{n % 4}"))
+    with Cassette(path, record_mode="none") as tape:
+        service = StructuredLLMService(tape.client, providers=rows("http://nowhere.invalid/v1"), policies=BARE)
+
+        def ask(n: int) -> int:
+            return asyncio.run(service.route_structured(request_for(model=CHAT, prompt=f"{n % 4}"))).age
+
+        with ThreadPoolExecutor(8) as threads:
+            found = await asyncio.get_running_loop().run_in_executor(None, lambda: list(threads.map(ask, range(40))))
+        assert found == [36] * 40
+        assert tape.played == 40
 
 
 # secrets

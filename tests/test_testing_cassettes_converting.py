@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import yaml
 
 from structstream.errors import ConfigurationError
 from structstream.testing import Script, status
-from structstream.testing.cassettes import FORMATS, CassetteError, convert, read_interactions
+from structstream.testing.cassettes import FORMATS, CassetteError, SecretFoundError, convert, read_interactions
 from structstream.testing.cassettes.recording import KEY
 from tests.edge import request_for, steps_of
 from tests.taping import playing, recording
@@ -91,3 +92,13 @@ def test_a_cassette_whose_body_was_edited_becomes_a_plain_one(tmp_path: Path) ->
         read_interactions(path)
     convert(path, path, to="vcrpy")
     assert read_interactions(path)[0].recording.body == b"data: 100\n\n"
+
+
+def test_a_secret_in_pieces_is_in_no_plain_stream_either(tmp_path: Path) -> None:
+    key = "sk-planted-0123456789abcdefghij"
+    pieces = [json.dumps({"choices": [{"index": 0, "delta": {"content": part}}]}) for part in (key[:9], key[9:])]
+    (tmp_path / "a.sse").write_text("".join(f"data: {piece}\n\n" for piece in pieces))
+    for to in ("sse", "vcrpy", "structstream"):
+        with pytest.raises(SecretFoundError):
+            convert(tmp_path / "a.sse", tmp_path / "b.file", to=to)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.sse"]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given, strategies as st
@@ -27,8 +28,16 @@ FORMS = [
     json.dumps(SECRET)[1:-1],
     json.dumps(SECRET, ensure_ascii=False)[1:-1],
     base64.b64encode(SECRET.encode()).decode(),
+    base64.b32encode(SECRET.encode()).decode().rstrip("="),
     SECRET.encode().hex(),
     SECRET.encode().hex().upper(),
+    f"user:{SECRET}".encode().hex(),
+    quote(SECRET, safe="").lower(),
+    quote_plus(SECRET),
+    quote(quote(SECRET, safe=""), safe=""),
+    "".join(f"%{byte:02x}" for byte in SECRET.encode()),
+    html.escape(SECRET),
+    "".join(f"\\u{ord(letter):04x}" for letter in SECRET),
 ]
 
 SHAPES = [
@@ -54,6 +63,22 @@ def test_a_known_secret_is_taken_out_in_every_form(form: str) -> None:
 @pytest.mark.parametrize("before", ["", "a", "ab", "abc"])
 def test_what_looks_like_a_key_is_taken_out_of_base64(key: str, before: str) -> None:
     written = base64.b64encode(f"{before} {key}".encode()).decode()
+    assert Scrubber().text(f'{{"said": "{written}"}}') == f'{{"said": "{REDACTED}"}}'
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        KEY.encode().hex(),
+        f"me:{KEY}".encode().hex(),
+        "0" + KEY.encode().hex(),
+        "".join(f"%{byte:02X}" for byte in KEY.encode()),
+        f"Bearer%20{KEY.replace('-', '%2d')}",
+        "".join(f"\\u{ord(letter):04X}" for letter in KEY),
+        KEY.replace("-", "\\u002d"),
+    ],
+)
+def test_what_looks_like_a_key_is_taken_out_however_it_is_written(written: str) -> None:
     assert Scrubber().text(f'{{"said": "{written}"}}') == f'{{"said": "{REDACTED}"}}'
 
 
@@ -186,3 +211,9 @@ def test_a_cut_within_a_secret_moves_to_its_end() -> None:
 @pytest.mark.parametrize("bomb", [b"[" * 200_000, b"[" * 940 + b'"odd"' + b"]" * 940, b"data: " + b'{"a":' * 200_000])
 def test_a_bomb_of_brackets_is_looked_at_without_a_crash(bomb: bytes) -> None:
     assert Scrubber(["odd-planted-key"]).places(bomb) == []
+
+
+@pytest.mark.parametrize("letter", [b"%", b"\\", b"a", b"0", b"+", b"\\u00", b"%2"])
+def test_the_work_grows_with_the_text_alone(letter: bytes) -> None:
+    """A text of one letter, which each of the patterns might begin at every place anew: a second is far too long."""
+    assert Scrubber([SECRET]).body(letter * 300_000) == letter * 300_000

@@ -116,6 +116,57 @@ def test_it_works_with_each_async_plugin(pytester: pytest.Pytester, plugin: str,
     pytester.runpytest_subprocess(f"--cassette-mode={mode}").assert_outcomes(passed=2)
 
 
+@pytest.mark.parametrize("mode", ["strict", "auto"])
+def test_it_works_in_either_mode_of_pytest_asyncio_with_all_other_plugins_there(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    """As a user's environment is: every plugin that is installed is loaded, ours by its entry point."""
+    pytest.importorskip("pytest_asyncio")
+    record(pytester)
+    monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
+    pytester.makeini(
+        "[pytest]\naddopts = -p no:cacheprovider -p no:cov --strict-markers\nfilterwarnings = error\n"
+        f"asyncio_mode = {mode}\nasyncio_default_fixture_loop_scope = function\n"
+    )
+    marked = ASYNC.format(mark="asyncio") if mode == "strict" else ASYNC.replace("@pytest.mark.{mark}\n", "")
+    fixture = """
+@pytest_asyncio.fixture
+async def primes(structstream_service):
+    async with structstream_service.route_structured_streaming(REQUEST) as stream:
+        return await stream.result()
+"""
+    user = marked.replace("test_async(structstream_service)", "test_fixture(primes)").replace(
+        "await structstream_service.route_structured(REQUEST)", "primes"
+    )
+    cut = marked.replace("test_async(structstream_service)", "test_cut(structstream_service, every_cut)")
+    pytester.makepyfile("import pytest_asyncio\n" + HEAD + fixture + marked + user + cut + SYNC)
+    pytester.runpytest_subprocess().assert_outcomes(passed=3 + 8)
+
+
+@pytest.mark.parametrize("workers", [2])
+def test_workers_of_xdist_record_one_cassette_together(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    pytest.importorskip("xdist")
+    tests = """
+from dataclasses import replace
+
+
+@pytest.mark.cassette("shared")
+@pytest.mark.parametrize("n", range(8))
+def test_n(structstream_service, n):
+    asked = replace(REQUEST, prompt=f"Some primes, {n}")
+    assert structstream_service.sync.route_structured(asked) == [2, 3, 5, 7]
+"""
+    pytester.makeini(INI.replace("addopts =", "addopts = -p xdist.plugin"))
+    pytester.makepyfile(HEAD + RECORD + tests)
+    options = (f"-n{workers}", "--cassette-unused=ignore")
+    pytester.runpytest_subprocess("--cassette-mode=new_episodes", *options).assert_outcomes(passed=8)
+    assert len(read_interactions(pytester.path / "cassettes" / "shared.yaml")) == 8
+    pytester.makepyfile(HEAD + tests)
+    pytester.runpytest_subprocess("--cassette-mode=none", *options).assert_outcomes(passed=8)
+
+
 @pytest.mark.parametrize(
     ("options", "outcome"),
     [

@@ -7,14 +7,17 @@ how a body came; of a body that broke it keeps nothing.
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import vcr  # type: ignore[import-untyped]
-from openai import AsyncOpenAI
+import yaml
+from openai import AsyncOpenAI, DefaultAioHttpClient
 
 from structstream.request import StreamingStructuredRequest
 from structstream.service import StructuredLLMService
@@ -31,7 +34,7 @@ from structstream.testing import (
     reset_at_byte,
     status,
 )
-from structstream.testing.cassettes import Cassette, at_once, read_interactions
+from structstream.testing.cassettes import Cassette, at_once, byte_by_byte, read_interactions
 from tests.edge import BARE, KEY, PROFILE, Profile, request_for, steps_of
 from tests.taping import AUTH, playing, recording, rows
 
@@ -129,6 +132,68 @@ async def test_plain_vcrpy_around_the_service_records_and_replays_whole_bodies(
     with Cassette(path, record_mode="none") as tape:
         service = StructuredLLMService(tape.client, providers=rows(base_url), policies=BARE)
         assert await outcomes(service, request, 1) == found[:1]
+
+
+@pytest.mark.parametrize("dialect", AUTH)
+def test_plain_vcrpy_around_the_service_works_for_callers_without_an_event_loop(tmp_path: Path, dialect: str) -> None:
+    path, request = str(tmp_path / "a.yaml"), request_for(model=f"{dialect}/m")
+    with SimulatedProvider.in_thread(document=PROFILE) as provider:
+        found = []
+        for _ in range(2):
+            with vcr.use_cassette(path, match_on=["method", "uri", "body"]):
+                service = StructuredLLMService(
+                    providers=rows(provider.base_url), api_keys=dict.fromkeys(AUTH, KEY), policies=BARE
+                )
+                with service.sync as sync, sync.route_structured_streaming(request) as stream:
+                    found.append((len(list(stream)) > 0, stream.result()))
+        assert len(provider.requests) == 1
+    assert found[1] == found[0]
+
+
+@pytest.mark.parametrize("made", ["aiohttp", "httpx2"])
+@pytest.mark.parametrize("model", ["openai/gpt-4o", "openai-responses/gpt-4o"])
+async def test_plain_vcrpy_records_below_either_http_client_of_the_sdk(tmp_path: Path, made: str, model: str) -> None:
+    path, found = str(tmp_path / "a.yaml"), []
+    async with SimulatedProvider(document=PROFILE) as provider:
+        for _ in range(2):
+            with vcr.use_cassette(path, match_on=["method", "uri", "body"]):
+                http = DefaultAioHttpClient() if made == "aiohttp" else None
+                async with AsyncOpenAI(api_key=KEY, base_url=provider.base_url, http_client=http) as client:
+                    found += await outcomes(StructuredLLMService(client, policies=BARE), request_for(model=model), 1)
+        assert len(provider.requests) == 1
+    assert found[1] == found[0]
+    assert found[0][0] == "complete"
+    # What was recorded there replays here, under any cut.
+    for play in (at_once, byte_by_byte):
+        with Cassette(path, record_mode="none", play=play) as tape:
+            service = StructuredLLMService(tape.client, policies=BARE)
+            assert await outcomes(service, request_for(model=model), 1) == found[:1]
+
+
+async def test_a_compressed_answer_that_vcrpy_recorded_replays_here_and_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    async with recording(path) as (service, provider):
+        expected = await outcomes(service, request_for(model="openai_chat/m"), 1)
+        base_url = provider.base_url
+    (found,) = read_interactions(path)
+    for coding, pack in (("gzip", gzip.compress), ("deflate", zlib.compress)):
+        response = {
+            "status": {"code": 200, "message": "OK"},
+            "headers": {"Content-Type": ["text/event-stream"], "Content-Encoding": [coding]},
+            "body": {"string": pack(found.recording.body)},
+        }
+        asked = {"method": "POST", "uri": f"{base_url}/chat/completions", "headers": {}, "body": found.body.decode()}
+        text = yaml.safe_dump({"interactions": [{"request": asked, "response": response}], "version": 1})
+        assert "!!binary" in text
+        path.write_text(text)
+        with vcr.use_cassette(str(path), record_mode="none"):
+            async with StructuredLLMService(
+                providers=rows(base_url), api_keys=dict.fromkeys(AUTH, KEY), policies=BARE
+            ) as service:
+                assert await outcomes(service, request_for(model="openai_chat/m"), 1) == expected
+        for play in (at_once, byte_by_byte):
+            async with playing(path, play) as (service, _):
+                assert await outcomes(service, request_for(model="openai_chat/m"), 1) == expected
 
 
 async def test_of_a_body_that_breaks_vcrpy_keeps_nothing_and_we_do(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import e2e, first, growth, guardrails, imports, metrics, parse, progress, streams, throughput
+from . import e2e, first, growth, guardrails, imports, metrics, parse, progress, replay, streams, throughput
 from .chart import Panel, draw
 from .children import ROOT
 from .machine import packages, shape
@@ -33,6 +33,7 @@ SECTIONS: dict[str, Callable[[Options], Section]] = {
     "e2e": e2e.run,
     "metrics": metrics.run,
     "streams": streams.run,
+    "replay": replay.run,
 }
 """What can be measured, in the order in which it is."""
 

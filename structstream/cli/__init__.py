@@ -6,7 +6,9 @@ A command is one file and one row in `COMMANDS`. What a command needs is loaded 
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib.metadata
+import io
 import os
 import sys
 from typing import TYPE_CHECKING, TextIO
@@ -23,6 +25,7 @@ COMMANDS: dict[str, ModuleType] = {"demo": demo, "simulate": simulate, "models":
 """Each command's module: its docstring is the help, `configure` adds the options, `run` returns the exit code."""
 
 _OURS = 2  # the exit code of an error that one sentence explains, as argparse has it
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
@@ -35,22 +38,43 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the arguments; None for those of the process.
     """
+    # Who starts us with a closed output wants none.
+    sys.stdout, sys.stderr = sys.stdout or _Nowhere(), sys.stderr or _Nowhere()
     for stream in (sys.stdout, sys.stderr):
         _degrade(stream)
     arguments = _parser().parse_args(argv)
     from structstream import StructStreamError
 
     try:
-        return int(arguments.run(arguments))
+        code = int(arguments.run(arguments))
+        sys.stdout.flush()  # or what cannot be written would be told by the interpreter at exit
+        return code
     except StructStreamError as error:
         print(f"structstream: {error}", file=sys.stderr)
         return _OURS
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has left; the interpreter would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_output()
         return 1
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        _give_up_output()
+        print(f"structstream: the output cannot be written: {error.strerror}", file=sys.stderr)
+        return 1
+
+
+class _Nowhere(io.StringIO):
+    """An output that keeps nothing."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+def _give_up_output() -> None:
+    # Whoever read our output has left; the interpreter would complain once more when it flushes at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _degrade(stream: TextIO) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Mapping, Sequence
 
+    from structstream.testing.cassettes import Interaction
+
 __all__ = ["configure", "run"]
 
 _MODES = ("once", "new_episodes", "all")
@@ -74,7 +76,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _record(arguments: argparse.Namespace) -> int:
+    from structstream import ConfigurationError
+
     from .embedded import embedded
+
+    if arguments.file.endswith(".sse"):
+        raise ConfigurationError(f"{arguments.file}: a .sse file only plays: record to a .yaml and convert that")
 
     with embedded(arguments.model, seed=11, speed=100):
         return asyncio.run(_recorded(arguments))
@@ -106,22 +113,30 @@ async def _recorded(arguments: argparse.Namespace) -> int:
 
 
 def _replay(arguments: argparse.Namespace) -> int:
-    from structstream.testing.cassettes import parse_play, read_interactions
+    from structstream.testing.cassettes import parse_play
 
     from .timeline import replay
 
     play = parse_play(arguments.play)
-    return asyncio.run(replay(read_interactions(arguments.file), play, arguments.schema, sys.stdout))
+    return asyncio.run(replay(_answers(arguments.file), play, arguments.schema, sys.stdout))
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
-    from structstream.testing.cassettes import read_interactions
-
     from .timeline import timeline
 
-    for number, interaction in enumerate(read_interactions(arguments.file)):
+    for number, interaction in enumerate(_answers(arguments.file)):
         print("\n".join(asyncio.run(timeline(number, interaction, arguments.schema))))
     return 0
+
+
+def _answers(file: str) -> Sequence[Interaction]:
+    from structstream import ConfigurationError
+    from structstream.testing.cassettes import read_interactions
+
+    found = read_interactions(file)
+    if not found:
+        raise ConfigurationError(f"cassette {file} holds no interaction: record it first")
+    return found
 
 
 def _lint(arguments: argparse.Namespace) -> int:

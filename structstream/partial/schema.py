@@ -473,5 +473,6 @@ def _read(response_model: Any) -> Shape:  # Any: as above
         definitions.update({item["ref"]: item for item in schema["definitions"]})
         schema = schema["schema"]
     shape = _Reader(definitions).read(schema)
-    shape._validator = adapter.validator  # type: ignore[assignment]  # plugins may wrap it; it validates all the same
+    if "strict" not in schema:  # else it is stricter than the models in it, whose own validators that one has
+        shape._validator = adapter.validator  # type: ignore[assignment]  # plugins may wrap it; it validates all the same
     return shape

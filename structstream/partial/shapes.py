@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from types import NoneType
@@ -180,7 +181,7 @@ class Shape:
     def validator(self) -> SchemaValidator:
         """Pydantic's validator of just this place."""
         if self._validator is None:
-            self._validator = SchemaValidator(self._standalone(self.schema), self.config)
+            self._validator = _validator_of(self._standalone(self.schema), self.config, whole="strict" in self.schema)
         return self._validator
 
     @property
@@ -214,6 +215,17 @@ class Shape:
             return schema
         inner = {"type": "definition-ref", "schema_ref": schema["ref"]} if schema.get("ref") in needed else schema
         return {"type": "definitions", "schema": inner, "definitions": list(needed.values())}
+
+
+def _validator_of(schema: core_schema.CoreSchema, config: CoreConfig | None, *, whole: bool) -> SchemaValidator:
+    """Pydantic's validator of a schema; `whole`: the schema is stricter than the models in it, whose own do not serve.
+
+    As of 2.12 Pydantic takes for a model the validator that the model has, whatever the schema says.
+    """
+    if whole:
+        with suppress(TypeError):  # older ones know no such argument
+            return SchemaValidator(schema, config, _use_prebuilt=False)
+    return SchemaValidator(schema, config)
 
 
 IGNORED = Shape({"type": "any"})

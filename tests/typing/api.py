@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from typing import Any, assert_type
 
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel
 
 import structstream
@@ -30,6 +30,7 @@ from structstream import (
     Usage,
     parse_stream,
 )
+from structstream.integrations import instructor
 from structstream.testing.cassettes import Cassette, timed
 
 
@@ -169,3 +170,14 @@ assert_type(structstream.__version__, str)
 StreamingStructuredRequest(response_model=Profile)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 StructuredLLMService("sk-key")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 Timeouts(forever=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def of_instructor(client: OpenAI, other: AsyncOpenAI) -> None:
+    """With the import changed a type checker says what it said."""
+    blocking, waiting = instructor.from_openai(client), instructor.from_openai(other)
+    assert_type(blocking, instructor.Instructor)
+    assert_type(blocking.create_partial(Profile, []), Generator[Profile, None, None])
+    assert_type(waiting.create_partial(Profile, []), AsyncGenerator[Profile, None])
+    assert_type(instructor.create_partial(blocking, Profile), Generator[Profile, None, None])
+    assert_type(instructor.create_partial(waiting, Profile), AsyncGenerator[Profile, None])
+    assert_type(instructor.create_iterable(waiting, "Who?", Profile), AsyncGenerator[Profile, None])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from pathlib import Path
@@ -15,7 +16,7 @@ from structstream.clock import Clock, SystemClock
 from structstream.errors import ConfigurationError
 
 from .errors import CassetteError, NotRecordedError
-from .file import CassetteFile, Interaction
+from .file import CassetteFile, Interaction, alone
 from .guarding import Guarded
 from .matching import MATCH_ON, relative
 from .playback import exact
@@ -102,6 +103,8 @@ class Cassette:
         self._on_exception = True
         given: dict[str, Any] = {"record_mode": record_mode, "match_on": match_on and tuple(match_on)}
         given = {name: value for name, value in given.items() if value is not None}
+        self._lock = threading.Lock()
+        self._file = CassetteFile(self._scrubber)
         self._tape = self._load(vcr, given | {"allow_playback_repeats": allow_playback_repeats})
 
     @property
@@ -141,8 +144,10 @@ class Cassette:
             CassetteError: what is recorded is no whole answer.
         """
         asked = self._asked(request, request.path)
-        if self._tape.can_play_response_for(asked):
-            found = Interaction.of(asked, self._tape.play_response(asked), f"cassette {self.path}")
+        with self._lock:  # the service's loop, and those of other threads
+            played = self._tape.play_response(asked) if self._tape.can_play_response_for(asked) else None
+        if played is not None:
+            found = Interaction.of(asked, played, f"cassette {self.path}")
             return PlayedAnswer(found.status, found.headers, self._play(found.recording), self._clock)
         if self.writes or not self._tape.filter_request(asked):
             return None
@@ -158,16 +163,31 @@ class Cassette:
     def save(self) -> None:
         """Write the file, if something was recorded.
 
+        What another writer has put there meanwhile, such as a worker of pytest-xdist, stays; not so in mode ``all``.
+
         Raises:
             SecretFoundError: a secret stands in it; nothing was written.
             CassetteError: it cannot be written.
         """
-        takes, self._takes = [take for take in self._takes if take.answered], []
-        for take in takes:
-            self._scrubber.learn(take.url, take.sent_headers)
-        for take in takes:
-            self._tape.append(self._asked(take.request, self._scrubber.url(take.url)), self._answer(take))
-        self._tape._save()
+        with self._lock:
+            takes, self._takes = [take for take in self._takes if take.answered], []
+            for take in takes:
+                self._scrubber.learn(take.url, take.sent_headers)
+            if not (takes or self._tape.dirty):
+                return
+            with alone(self.path):
+                self._join_others()
+                for take in takes:
+                    self._tape.append(self._asked(take.request, self._scrubber.url(take.url)), self._answer(take))
+                self._tape._save()
+
+    def _join_others(self) -> None:
+        """Take over what others have written since this one read or wrote the file."""
+        if self._tape.record_mode == "all" or not self.path.exists():
+            return
+        requests, responses = CassetteFile().read(self.path)
+        for request, response in zip(requests[self._file.count :], responses[self._file.count :], strict=True):
+            self._tape.append(request, response)
 
     def __enter__(self) -> Self:
         return self
@@ -197,7 +217,7 @@ class Cassette:
         clean, change = config["before_record_request"], config["before_record_response"]
         config |= {
             "match_on": relative(config["match_on"]),
-            "persister": CassetteFile(self._scrubber),
+            "persister": self._file,
             "before_record_request": lambda request: self._scrubbed(clean(request)),
             "before_record_response": lambda response: _refitted(response, change),
         }

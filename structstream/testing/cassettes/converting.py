@@ -10,6 +10,7 @@ from vcr.request import Request  # type: ignore[import-untyped]
 
 from structstream.errors import ConfigurationError
 
+from .errors import CassetteError, SecretFoundError
 from .file import CassetteFile, read_interactions, serializer_of, write_atomically
 from .recording import KEY
 from .scrubbing import Scrubber
@@ -51,7 +52,9 @@ def convert(
     scrubber = Scrubber(secrets)
     interactions = read_interactions(source, chunks=to == "structstream")
     if to == "sse":
-        return _write_streams(target, [scrubber.body(each.recording.body) for each in interactions])
+        if not interactions:
+            raise CassetteError(f"cassette {source} holds no interaction, and so no stream: record it first")
+        return _write_streams(target, [scrubber.body(each.recording.body) for each in interactions], scrubber)
     cassette = {
         "requests": [_request(each, scrubber) for each in interactions],
         "responses": [_response(each, scrubber, chunks=to == "structstream") for each in interactions],
@@ -60,7 +63,9 @@ def convert(
     return [target]
 
 
-def _write_streams(target: Path, bodies: list[bytes]) -> list[Path]:
+def _write_streams(target: Path, bodies: list[bytes], scrubber: Scrubber) -> list[Path]:
+    if places := [f"body {number}{place}" for number, body in enumerate(bodies) for place in scrubber.places(body)]:
+        raise SecretFoundError(str(target), places)
     stem = target.with_suffix("")
     several = (stem.with_name(f"{stem.name}.{number}.sse") for number in range(len(bodies)))
     files = [target] if len(bodies) == 1 else list(several)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,15 @@ from .recording import KEY, Recording
 if TYPE_CHECKING:
     from .scrubbing import Scrubber
 
-__all__ = ["CassetteFile", "Interaction", "check_version", "read_interactions", "serializer_of", "write_atomically"]
+__all__ = [
+    "CassetteFile",
+    "Interaction",
+    "alone",
+    "check_version",
+    "read_interactions",
+    "serializer_of",
+    "write_atomically",
+]
 
 _VERSION = 1
 _OLD = "written by a vcrpy before 1.0: run `python -m vcr.migration` on it, or record it again"
@@ -118,6 +127,8 @@ class CassetteFile:
     """
 
     def __init__(self, scrubber: Scrubber | None = None, *, chunks: bool = True) -> None:
+        self.count = 0
+        """How many interactions the file had when it was last read or written here."""
         self._scrubber = scrubber
         self._chunks = chunks
 
@@ -146,6 +157,7 @@ class CassetteFile:
         for number, (request, response) in enumerate(zip(found[0], found[1], strict=True)):
             # What cannot be played is told now.
             Interaction.of(request, response, f"cassette {path}, interaction {number}", chunks=self._chunks)
+        self.count = len(found[0])
         return found
 
     def read(self, path: Path) -> tuple[list[Any], list[Any]]:
@@ -181,7 +193,9 @@ class CassetteFile:
             ]
             if places:
                 raise SecretFoundError(str(path), places)
+        count = len(written["requests"])  # before vcrpy turns it to text, in place
         write_atomically(Path(path), serialize(written, serializer).encode("utf-8"))
+        self.count = count
 
 
 def serializer_of(path: Path) -> Any:  # Any: a module of vcrpy's
@@ -201,7 +215,7 @@ def check_version(path: Path, text: str, serializer: Any) -> None:  # Any: a mod
         raise CassetteError(
             f"cassette {path} holds what vcrpy does not load ({error.problem}): record it again"
         ) from None
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise CassetteError(
             f"cassette {path} is torn, or no cassette ({_first_line(error)}): restore it, or delete it and record again"
         ) from None
@@ -219,6 +233,29 @@ def check_version(path: Path, text: str, serializer: Any) -> None:  # Any: a mod
             f"cassette {path} is of version {data['version']!r}, and this library reads {_VERSION}: upgrade vcrpy and "
             "structstream, or record it again"
         )
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Keep other threads and processes that ask for the same from writing in the folder of `path` meanwhile.
+
+    Where the machine has no such lock, as Windows, or the folder takes none, nobody is kept.
+
+    Raises:
+        CassetteError: there is no such folder, and it cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CassetteError(f"cassette {path} cannot be written: {error.strerror}") from error
+    with ExitStack() as stack:
+        with suppress(ImportError, OSError):
+            import fcntl
+
+            folder = os.open(path.parent, os.O_RDONLY)
+            stack.callback(os.close, folder)  # which also ends the lock
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
 
 
 def write_atomically(path: Path, data: bytes) -> None:

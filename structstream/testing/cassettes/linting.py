@@ -37,7 +37,7 @@ def lint(paths: Iterable[str | Path], *, secrets: Iterable[str] = ()) -> list[Pr
         secrets: texts that must not stand in them.
 
     Raises:
-        CassetteError: a path is not there.
+        CassetteError: a path is not there, or a folder without a cassette: nothing would be looked at.
     """
     scrubber = Scrubber(secrets)
     return [problem for path in _files(paths) for problem in _problems(path, scrubber)]
@@ -46,7 +46,10 @@ def lint(paths: Iterable[str | Path], *, secrets: Iterable[str] = ()) -> list[Pr
 def _files(paths: Iterable[str | Path]) -> Iterator[Path]:
     for path in map(Path, paths):
         if path.is_dir():
-            yield from sorted(file for file in path.rglob("*") if file.suffix in _SUFFIXES)
+            files = sorted(file for file in path.rglob("*") if file.suffix in _SUFFIXES and file.is_file())
+            if not files:
+                raise CassetteError(f"there is no cassette in {path}")
+            yield from files
         elif path.exists():
             yield path
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import os
 import re
@@ -11,7 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote_to_bytes, urlencode, urlsplit, urlunsplit
 
 from structstream.errors import StructStreamError
 from structstream.sse import SSEDecoder
@@ -54,7 +55,8 @@ class Scrubber:
 
     Known are the secrets that are given, those of the environment (variables whose names end in KEY, TOKEN, SECRET or
     PASSWORD), those that a request carried to where it went, and whatever has the form of a provider's key. Each is
-    known as it is, and as JSON, a URL and Base64 write it, the last with whatever stands before and after it there.
+    known as it is, and as JSON, HTML, a URL, hexadecimal and Base64 write it, in these with whatever stands before and
+    after it there.
 
     Args:
         secrets: those that nothing else tells.
@@ -176,7 +178,8 @@ class Scrubber:
         """Where secrets stand, in order, apart from one another."""
         pattern = self._pattern()
         found = [match.span() for match in pattern.finditer(data)]
-        found += [run.span() for run in _RUNS.finditer(data) if any(map(pattern.search, _decoded(run[0])))]
+        for runs, decoded in _CODES:
+            found += [run.span() for run in runs.finditer(data) if any(map(pattern.search, decoded(run[0])))]
         apart: list[tuple[int, int]] = []
         for start, end in sorted(found):
             if apart and start < apart[-1][1]:
@@ -209,22 +212,53 @@ _FORMS: tuple[Callable[[str], str], ...] = (
     lambda secret: json.dumps(json.dumps(secret)[1:-1])[1:-1],  # as JSON within JSON: the arguments of a tool
     lambda secret: json.dumps(json.dumps(secret, ensure_ascii=False)[1:-1], ensure_ascii=False)[1:-1],
     lambda secret: base64.b64encode(secret.encode("utf-8", "replace")).decode(),
-    lambda secret: secret.encode("utf-8", "replace").hex(),
-    lambda secret: secret.encode("utf-8", "replace").hex().upper(),
+    lambda secret: base64.b32encode(secret.encode("utf-8", "replace")).decode().rstrip("="),
+    html.escape,
+    lambda secret: html.escape(secret, quote=False),
 )
 
-# What may be Base64, in either alphabet, and long enough to hold a key.
-_RUNS = re.compile(rb"[A-Za-z0-9+/_\-]{11,}={0,2}")
 _STANDARD = bytes.maketrans(b"-_", b"+/")
 
 
-def _decoded(run: bytes) -> Iterator[bytes]:
+def _of_base64(run: bytes) -> Iterator[bytes]:
     """What `run` says as Base64 that begins at any of its first four characters: more may stand before it."""
     digits = run.rstrip(b"=").translate(_STANDARD)
     for start in range(4):
         whole = digits[start:]
         whole = whole[: len(whole) - (len(whole) % 4 == 1)]  # a single digit over says nothing
         yield base64.b64decode(whole + b"=" * (-len(whole) % 4))
+
+
+def _of_hex(run: bytes) -> Iterator[bytes]:
+    """What `run` says as hexadecimal that begins at either of its first two digits."""
+    for start in range(2):
+        digits = run[start:]
+        yield bytes.fromhex(digits[: len(digits) - len(digits) % 2].decode())
+
+
+def _of_url(run: bytes) -> Iterator[bytes]:
+    """What `run` says as a part of a URL, and as one within another."""
+    if b"%" in run:
+        once = unquote_to_bytes(run.replace(b"+", b" "))
+        yield once
+        yield unquote_to_bytes(once)
+
+
+def _of_json(run: bytes) -> Iterator[bytes]:
+    """What `run` says with its escapes of characters undone."""
+    if b"\\" in run:
+        yield _ESCAPED.sub(lambda escape: chr(int(escape[1], 16)).encode("utf-8", "replace"), run)
+
+
+_ESCAPED = re.compile(rb"\\{1,4}u([0-9A-Fa-f]{4})")
+
+# The ways in which a text may be written out, as runs that are long enough to hold a key, and what each says.
+_CODES: tuple[tuple[re.Pattern[bytes], Callable[[bytes], Iterator[bytes]]], ...] = (
+    (re.compile(rb"[A-Za-z0-9+/_\-]{11,}={0,2}"), _of_base64),
+    (re.compile(rb"[0-9A-Fa-f]{16,}"), _of_hex),
+    (re.compile(rb"[%A-Za-z0-9._~+/=\-]{11,}"), _of_url),
+    (re.compile(rb"(?:\\{1,4}u[0-9A-Fa-f]{4}|[A-Za-z0-9._\-]){8,}"), _of_json),
+)
 
 
 def _is_placeholder(value: object) -> bool:

@@ -297,7 +297,7 @@ LAST_BYTE = {
 @pytest.mark.parametrize("how", BREAKS)
 @every_dialect
 async def test_a_body_that_lacks_its_last_byte_lacks_nothing_of_the_answer(dialect: str, how: str) -> None:
-    """Of the end of Responses, which is one event, it lacks the finish; a body that ends in good order ends the event."""
+    """It lacks the finish, where that is one event with the end; a body that ends in good order ends the event."""
     fault = BREAKS[how]((await pieces_of(dialect))[-1][0] - 1)
     for policies, kind in ((BARE, LAST_BYTE[dialect][how]), (RESUMING, "complete")):
         async with running(policies, faults=[fault]) as (service, provider, clock):

@@ -326,7 +326,7 @@ async def test_a_crowd_that_was_told_to_wait_comes_back_in_steps() -> None:
 
 
 async def test_a_place_in_the_rate_is_taken_when_the_call_goes_and_not_while_it_waits_for_its_turn() -> None:
-    """Places that were taken a while ago have been refilled since: they would all go at once, and others beside them."""
+    """What was taken a while ago has been refilled since: they would all go at once, and others beside them."""
     clock = FakeClock()
     sent: list[float] = []
 

@@ -201,7 +201,9 @@ async def test_lost_streams_that_bring_nothing_start_over_in_the_end() -> None:
     assert begun(steps) == [(4, "restart", "incomplete")]
 
 
-@pytest.mark.parametrize(("retries", "rests"), [(1, [None, "[1"]), (2, [None, "[1", None]), (3, [None, "[1", "[1", None])])
+@pytest.mark.parametrize(
+    ("retries", "rests"), [(1, [None, "[1"]), (2, [None, "[1", None]), (3, [None, "[1", "[1", None])]
+)
 async def test_the_last_retry_is_not_spent_on_a_resume_after_one_that_brought_nothing(
     retries: int, rests: list[str | None]
 ) -> None:

@@ -285,6 +285,21 @@ async def test_with_the_policies_it_goes_on_from_there_and_is_complete(dialect: 
                 assert not named & set(place.closed), place.name
 
 
+@every_dialect
+async def test_what_a_lost_stream_cost_is_counted_from_its_text_and_flagged(dialect: str) -> None:
+    """Anthropic counts one token at the start: that is no count of what came."""
+    place = PLACES[6]
+    fault, least = drop_at_byte(await offset_of(dialect, place)), -(-len(place.before) // 4)
+    async with running(BARE, faults=[fault]) as (service, _, _clock):
+        lost = await Reading(service, request_in(dialect)).end()
+        assert lost.usage is not None
+        assert (lost.usage.output_tokens, lost.usage.estimated) == (least, True)
+    async with running(replace(RESUMING, midstream="restart"), faults=[fault]) as (service, _, _clock):
+        outcome = await Reading(service, request_in(dialect)).end()
+        assert (outcome.result, outcome.wasted_tokens) == (NOTE, least)
+        assert [attempt.usage.estimated for attempt in outcome.attempts if attempt.usage] == [True, False]
+
+
 # What has been said by the time that the last byte of a body is missing: the finish, or not yet.
 LAST_BYTE = {
     "openai_chat": dict.fromkeys(BREAKS, "complete"),

@@ -124,7 +124,7 @@ def bounding(
                             counted += spent.add(text, price)
                         if (found := spent.passed(now=now())) is not None:
                             break
-                    elif step.outcome.usage is not None:
+                    elif step.outcome.usage is not None and not step.outcome.usage.estimated:
                         spent.charge(step.outcome.usage.output_tokens - counted, price)
                     yield step
             if found is not None:

@@ -143,6 +143,7 @@ async def running(
     *,
     observer: Callable[[StreamInfo, Fact], None] | None = None,
     limits: JSONLimits | None = None,
+    takes_key: bool = False,
     **provider: Any,  # Any: whatever a SimulatedProvider takes
 ) -> AsyncIterator[tuple[StructuredLLMService, SimulatedProvider, FakeClock]]:
     """Run a provider and a service that speaks to it in each dialect, both on one clock."""
@@ -152,7 +153,7 @@ async def running(
             **{"document": DOCUMENT, "script": Script(delta_size=1), "clock": clock, **provider}
         ) as simulated,
         StructuredLLMService(
-            providers=rows(simulated.base_url),
+            providers={name: replace(row, takes_key=takes_key) for name, row in rows(simulated.base_url).items()},
             api_keys=dict.fromkeys(AUTH, KEY),
             policies=policies,
             limits=limits,
@@ -298,6 +299,24 @@ async def test_what_a_lost_stream_cost_is_counted_from_its_text_and_flagged(dial
         outcome = await Reading(service, request_in(dialect)).end()
         assert (outcome.result, outcome.wasted_tokens) == (NOTE, least)
         assert [attempt.usage.estimated for attempt in outcome.attempts if attempt.usage] == [True, False]
+
+
+@every_dialect
+async def test_a_provider_that_takes_keys_gets_one_for_each_logical_call(dialect: str) -> None:
+    """The same with each retry of the same body, another for the rest of an answer; and nobody else gets any."""
+    faults = [status(503), drop_at_byte(await offset_of(dialect, PLACES[6]))]
+    keys: dict[bool, list[str | None]] = {}
+    for takes_key in (True, False):
+        async with running(RESUMING, faults=faults, takes_key=takes_key) as (service, provider, _):
+            for _ in range(2):
+                assert (await Reading(service, request_in(dialect)).end()).result == NOTE
+            keys[takes_key] = [request.headers.get("idempotency-key") for request in provider.requests]
+    first, again, rest, other = (str(key) for key in keys[True])
+    assert (again, rest) == (first, f"{first}-2")
+    assert first.startswith("structstream-")
+    assert other.startswith("structstream-")
+    assert other != first
+    assert keys[False] == [None] * 4
 
 
 # What has been said by the time that the last byte of a body is missing: the finish, or not yet.

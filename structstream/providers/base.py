@@ -98,6 +98,8 @@ class ProviderSpec:
         asks_for_events: a stream is asked for as events where the dialect has another form besides; False for a relay
             that does not know how, such as one that drops the query of a path. Either form is read.
         headers: what its calls carry beside the key.
+        takes_key: it knows a repeated call by its ``Idempotency-Key``: each logical call is given one, where the request
+            brings none. The API references of those in the table name none that does.
     """
 
     name: str
@@ -121,6 +123,7 @@ class ProviderSpec:
     stream_usage: bool = True
     asks_for_events: bool = True
     headers: Sequence[tuple[str, str]] = ()
+    takes_key: bool = False
 
     def modes_for(self, model: str) -> Sequence[ConcreteMode]:
         """Return what `model`, as the provider calls it, can do, strictest first."""

@@ -415,6 +415,8 @@ async def test_each_other_fault_ends_in_its_outcome_alone_and_in_its_end_with_th
         assert len(provider.requests) == 1
         if row.fault.name != "malformed_chunk":
             assert tuple(outcome.completed) == row.closed
+        # Sent to its end, or left: nothing of it is under way any more.
+        assert (await provider.wait_for_end(0, within=PROMPT)).ending in {"complete", "disconnected"}
     async with running(RESUMING, faults=[row.fault]) as (service, provider, _):
         outcome = await Reading(service, request).end()
         assert (outcome.kind.value, len(provider.requests)) == (row.ends, row.requests)

@@ -98,8 +98,8 @@ class ProviderSpec:
         asks_for_events: a stream is asked for as events where the dialect has another form besides; False for a relay
             that does not know how, such as one that drops the query of a path. Either form is read.
         headers: what its calls carry beside the key.
-        takes_key: it knows a repeated call by its ``Idempotency-Key``: each logical call is given one, where the request
-            brings none. The API references of those in the table name none that does.
+        takes_key: it knows a repeated call by its ``Idempotency-Key``: each logical call is given one, unless the
+            request brings its own. No provider of the table is known to heed it.
     """
 
     name: str

@@ -353,12 +353,14 @@ class Exchange(Generic[T]):
     async def _take_whole(self, body: AsyncIterator[bytes], start: bytes) -> None:
         """Take a whole answer that came though a stream was asked for, or raise what else it is."""
         self._first_at = min(self._total_at, self._clock.now() + self._between)
-        collected = bytearray(start)
+        collected, whole = bytearray(start), False
         with suppress(DeadlinePassed, StructStreamError):
             await self._collect(body, collected, _MAX_UNASKED_BODY)
-        events = unasked(self._route.provider, bytes(collected)) if len(collected) <= _MAX_UNASKED_BODY else ()
+            whole = len(collected) <= _MAX_UNASKED_BODY
+        events = unasked(self._route.provider, bytes(collected)) if whole else ()
         if not events:
-            raise self._error(bytes(collected))
+            whole = whole and len(collected) <= MAX_ERROR_BODY
+            raise self._error(bytes(collected[:MAX_ERROR_BODY]), whole=whole)
         self._streams = False
         self._decoder.feed_events(events)
 
@@ -408,7 +410,9 @@ class Exchange(Generic[T]):
         found = last.outcome
         if found is None:
             raise AssertionError("the decoder's last response has an outcome")
-        error = found.error
+        error, usage = found.error, found.usage
+        if usage is not None and found.finish_reason is None and found.kind is not OutcomeKind.COMPLETE:
+            usage = replace(usage, estimated=True)  # counted on the way: Anthropic's start counts one token
         attempt = Attempt(
             number=self._number,
             provider=self._route.spec.name,
@@ -417,14 +421,14 @@ class Exchange(Generic[T]):
             streams=self._streams,
             kind=found.kind,
             reason="" if error is None else str(error),
-            usage=found.usage,
+            usage=usage,
             request_id=next((self._headers[name] for name in REQUEST_IDS if name in self._headers), None),
         )
         ledger = self._ledger
         if self._sent or found.kind is not OutcomeKind.BLOCKED:  # what the prompt kept from being sent was no call
             ledger.attempts.append(attempt)
         timings = Timings(self._first_byte, self._first_partial, self._clock.now() - self._began)
-        outcome = replace(found, timings=timings, attempts=tuple(ledger.attempts), headers=self._headers)
+        outcome = replace(found, usage=usage, timings=timings, attempts=tuple(ledger.attempts), headers=self._headers)
         last.outcome = ledger.outcome = outcome
         if error is not None:
             error.outcome = outcome

@@ -16,9 +16,13 @@ from typing import TYPE_CHECKING, Any
 from .errors import ConfigurationError, MissingDependencyError
 
 if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    import aiohttp
     import httpx2
 
-__all__ = ["KEEPALIVE", "build_http_client", "check_http2"]
+__all__ = ["KEEPALIVE", "build_http_client", "check_http2", "ending_with_connection"]
 
 KEEPALIVE = 30.0
 """Seconds after which a connection that nothing uses is closed."""
@@ -76,6 +80,42 @@ def build_http_client(*, http2: bool = False, keepalive: float = KEEPALIVE) -> h
         raise ConfigurationError(
             "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names no proxy that can be used: write http://host:port"
         ) from None
+
+
+def ending_with_connection(answer: aiohttp.ClientResponse) -> Callable[[], None]:
+    """Have the reader of a body end when its connection does; return what lets go of the connection again.
+
+    After bytes that are no HTTP aiohttp 3.14 closes the connection, and lets whoever reads wait for ever. What had come
+    is still read.
+    """
+    content = answer.content
+    protocol = None if answer.connection is None else answer.connection.protocol
+    closed = None if protocol is None else protocol.closed
+    if closed is None:
+        return _nothing
+
+    def end(closed: asyncio.Future[None]) -> None:
+        if content.exception() is None and not content.is_eof():
+            content.feed_eof()
+
+    closed.remove_done_callback(_heard)  # a connection serves many answers
+    closed.add_done_callback(_heard)
+    closed.add_done_callback(end)
+
+    def leave() -> None:
+        closed.remove_done_callback(end)
+
+    return leave
+
+
+def _heard(closed: asyncio.Future[None]) -> None:
+    """An error that nobody asks for would be logged."""
+    if not closed.cancelled():
+        closed.exception()
+
+
+def _nothing() -> None:
+    """There is nothing to let go of."""
 
 
 @cache

@@ -277,8 +277,8 @@ class FallbackPolicy:
     Args:
         on: outcomes that are followed by the next model. The total deadline, a cancellation and a bound of the
             caller's end the stream whatever this says.
-        whole: a model that refuses to stream, or answers with a page or plain JSON where a stream was due, is asked
-            once more for one whole answer. A stream that broke is a matter of the retries.
+        whole: a model that refuses to stream, or gives a page or other JSON where a stream was due, is asked once more
+            for one whole answer. One that comes unasked is the answer. A stream that broke is a matter of the retries.
         cached: at last, an answer of the cache is taken, even one whose time is over; it is marked.
 
     Raises:

@@ -81,7 +81,7 @@ class Usage:
     """Tokens, as the provider counted them.
 
     `cached_input_tokens` are part of `input_tokens`, `reasoning_tokens` part of `output_tokens`. `estimated` is True
-    where the provider reported nothing and the figures were counted from the text.
+    where the provider reported nothing, or not yet the end, and the figures were counted from the text.
 
     >>> Usage(10, 2) + Usage(5, 1)
     Usage(input_tokens=15, output_tokens=3, cached_input_tokens=0, reasoning_tokens=0, estimated=False)

@@ -118,6 +118,7 @@ class Run(Generic[T]):
             lost=lambda: ledger.outcome,
             replay=_replay,
             path_of=_path_of,
+            takes_key=lambda asked: self._plan(asked.model)[0].spec.takes_key,
             remaining=lambda: ledger.total_at - clock.now(),
             cost_of=None if prices is None else self._priced(prices),
         )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self, cast, runtime_c
 from .clock import SystemClock
 from .errors import ConfigurationError, ConnectionFailedError, StreamTimeoutError, StructStreamError, scrub
 from .foreign import foreign
-from .httpclient import KEEPALIVE, build_http_client
+from .httpclient import KEEPALIVE, build_http_client, ending_with_connection
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Mapping
@@ -276,7 +276,9 @@ class SDKTransport:
     def _sentence(self, error: Exception) -> str:
         """The innermost cause is the one that says what happened; the outer ones say 'Connection error.'."""
         said = [str(link) for link in _chain(error) if str(link)]
-        return scrub(said[-1] if said else type(error).__name__, *self._secrets())
+        # aiohttp writes "400, message:" before what it found wrong in an answer: that is no status of the provider's.
+        last = " ".join(said[-1].removeprefix("400, message:").split()) if said else type(error).__name__
+        return scrub(last, *self._secrets())
 
     def _is_clean(self, error: Exception) -> bool:
         """Whether the whole chain can be shown: a header that HTTP refuses is quoted with the key in it."""
@@ -297,8 +299,8 @@ class _SDKAnswer:
         self._response = response
         self._transport = transport
         plain = self.headers.get("content-encoding", "identity") == "identity" and not response.is_stream_consumed
-        content = _aiohttp_content(response) if plain else None
-        self._body: _Body = self._read(plain) if content is None else _AiohttpBody(content, transport)
+        below = _below(response) if plain else None
+        self._body: _Body = self._read(plain) if below is None else _AiohttpBody(below, transport)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._body
@@ -333,9 +335,10 @@ class _AiohttpBody:
     It is a `Readable`.
     """
 
-    def __init__(self, content: aiohttp.StreamReader, transport: SDKTransport) -> None:
-        self.read = content.readany
+    def __init__(self, below: aiohttp.ClientResponse, transport: SDKTransport) -> None:
+        self.read = below.content.readany
         self._transport = transport
+        self._leave = ending_with_connection(below)
 
     def __aiter__(self) -> Self:
         return self
@@ -351,18 +354,18 @@ class _AiohttpBody:
         raise StopAsyncIteration
 
     def broke(self, error: Exception) -> None:
-        if isinstance(error, foreign()):
+        if isinstance(error, (*foreign(), RuntimeError)):  # the latter of a connection that is gone when a read begins
             self._transport.broke(error)
 
     async def aclose(self) -> None:
-        """Nothing is open beside the response."""
+        """Let go of the connection, which may outlive the answer."""
+        self._leave()
 
 
-def _aiohttp_content(response: httpx2.Response) -> aiohttp.StreamReader | None:
-    """Return aiohttp's own reader of the body; None where another library, or a stand-in for it, is below.
+def _below(response: httpx2.Response) -> aiohttp.ClientResponse | None:
+    """Return aiohttp's own answer, whose reader has the body; None where another library, or a stand-in, is below.
 
-    The names on the way to it are not public: where they lead to no reader of aiohttp's, the body is read as the HTTP
-    client gives it.
+    The names on the way to it are not public: where they lead nowhere, the body is read as the HTTP client gives it.
     """
     stream = getattr(response.stream, "_stream", response.stream)
     below = getattr(stream, "_aiohttp_response", None)
@@ -370,8 +373,7 @@ def _aiohttp_content(response: httpx2.Response) -> aiohttp.StreamReader | None:
         return None
     import aiohttp
 
-    content = getattr(below, "content", None)
-    return content if isinstance(content, aiohttp.StreamReader) else None
+    return below if isinstance(getattr(below, "content", None), aiohttp.StreamReader) else None
 
 
 class _Refusal:

@@ -182,9 +182,9 @@ async def test_a_broken_connection_is_the_cause_of_an_incomplete_answer() -> Non
         assert isinstance(end.outcome.error.__cause__, errors.ConnectionFailedError)  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize(("make_client", "kinds"), [(CLIENTS[0], "incomplete timeout"), (CLIENTS[1], "incomplete")])
-async def test_bytes_that_are_no_http_end_the_answer(make_client: Any, kinds: str) -> None:
-    """aiohttp 3.14 closes the connection and lets its reader wait: there a deadline has to end it."""
+@pytest.mark.parametrize("make_client", CLIENTS)
+async def test_bytes_that_are_no_http_end_the_answer(make_client: Any) -> None:
+    """At once: aiohttp 3.14 closes the connection and lets its reader wait, for as long as a deadline allows."""
     clock, seen = FakeClock(), asyncio.Event()
     event = b'data: {"choices":[{"delta":{"content":"{\\"name\\": \\"Ad"}}]}\n\n'
 
@@ -200,10 +200,9 @@ async def test_bytes_that_are_no_http_end_the_answer(make_client: Any, kinds: st
         reading = asyncio.ensure_future(anext(stream))
         seen.set()
         await asyncio.wait_for(server.left.wait(), 1)
-        await clock.advance(60)
-        outcome = (await reading).outcome
+        outcome = (await asyncio.wait_for(reading, 1)).outcome
         assert outcome is not None
-        assert outcome.kind.value in kinds.split()
+        assert (outcome.kind, type(outcome.error)) == (OutcomeKind.INCOMPLETE, errors.IncompleteError)
 
 
 async def test_a_gzip_bomb_is_stopped_at_the_bound_of_a_line() -> None:

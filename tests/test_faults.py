@@ -143,6 +143,7 @@ async def running(
     *,
     observer: Callable[[StreamInfo, Fact], None] | None = None,
     limits: JSONLimits | None = None,
+    takes_key: bool = False,
     **provider: Any,  # Any: whatever a SimulatedProvider takes
 ) -> AsyncIterator[tuple[StructuredLLMService, SimulatedProvider, FakeClock]]:
     """Run a provider and a service that speaks to it in each dialect, both on one clock."""
@@ -152,7 +153,7 @@ async def running(
             **{"document": DOCUMENT, "script": Script(delta_size=1), "clock": clock, **provider}
         ) as simulated,
         StructuredLLMService(
-            providers=rows(simulated.base_url),
+            providers={name: replace(row, takes_key=takes_key) for name, row in rows(simulated.base_url).items()},
             api_keys=dict.fromkeys(AUTH, KEY),
             policies=policies,
             limits=limits,
@@ -285,6 +286,39 @@ async def test_with_the_policies_it_goes_on_from_there_and_is_complete(dialect: 
                 assert not named & set(place.closed), place.name
 
 
+@every_dialect
+async def test_what_a_lost_stream_cost_is_counted_from_its_text_and_flagged(dialect: str) -> None:
+    """Anthropic counts one token at the start: that is no count of what came."""
+    place = PLACES[6]
+    fault, least = drop_at_byte(await offset_of(dialect, place)), -(-len(place.before) // 4)
+    async with running(BARE, faults=[fault]) as (service, _, _clock):
+        lost = await Reading(service, request_in(dialect)).end()
+        assert lost.usage is not None
+        assert (lost.usage.output_tokens, lost.usage.estimated) == (least, True)
+    async with running(replace(RESUMING, midstream="restart"), faults=[fault]) as (service, _, _clock):
+        outcome = await Reading(service, request_in(dialect)).end()
+        assert (outcome.result, outcome.wasted_tokens) == (NOTE, least)
+        assert [attempt.usage.estimated for attempt in outcome.attempts if attempt.usage] == [True, False]
+
+
+@every_dialect
+async def test_a_provider_that_takes_keys_gets_one_for_each_logical_call(dialect: str) -> None:
+    """The same with each retry of the same body, another for the rest of an answer; and nobody else gets any."""
+    faults = [status(503), drop_at_byte(await offset_of(dialect, PLACES[6]))]
+    keys: dict[bool, list[str | None]] = {}
+    for takes_key in (True, False):
+        async with running(RESUMING, faults=faults, takes_key=takes_key) as (service, provider, _):
+            for _ in range(2):
+                assert (await Reading(service, request_in(dialect)).end()).result == NOTE
+            keys[takes_key] = [request.headers.get("idempotency-key") for request in provider.requests]
+    first, again, rest, other = (str(key) for key in keys[True])
+    assert (again, rest) == (first, f"{first}-2")
+    assert first.startswith("structstream-")
+    assert other.startswith("structstream-")
+    assert other != first
+    assert keys[False] == [None] * 4
+
+
 # What has been said by the time that the last byte of a body is missing: the finish, or not yet.
 LAST_BYTE = {
     "openai_chat": dict.fromkeys(BREAKS, "complete"),
@@ -297,7 +331,7 @@ LAST_BYTE = {
 @pytest.mark.parametrize("how", BREAKS)
 @every_dialect
 async def test_a_body_that_lacks_its_last_byte_lacks_nothing_of_the_answer(dialect: str, how: str) -> None:
-    """Of the end of Responses, which is one event, it lacks the finish; a body that ends well ends the event."""
+    """It lacks the finish, where that is one event with the end; a body that ends in good order ends the event."""
     fault = BREAKS[how]((await pieces_of(dialect))[-1][0] - 1)
     for policies, kind in ((BARE, LAST_BYTE[dialect][how]), (RESUMING, "complete")):
         async with running(policies, faults=[fault]) as (service, provider, clock):
@@ -381,6 +415,8 @@ async def test_each_other_fault_ends_in_its_outcome_alone_and_in_its_end_with_th
         assert len(provider.requests) == 1
         if row.fault.name != "malformed_chunk":
             assert tuple(outcome.completed) == row.closed
+        # Sent to its end, or left: nothing of it is under way any more.
+        assert (await provider.wait_for_end(0, within=PROMPT)).ending in {"complete", "disconnected"}
     async with running(RESUMING, faults=[row.fault]) as (service, provider, _):
         outcome = await Reading(service, request).end()
         assert (outcome.kind.value, len(provider.requests)) == (row.ends, row.requests)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import importlib.util
 import logging
 import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import aiohttp
 import pytest
 import trustme
 
 from structstream.errors import ConfigurationError, ConnectionFailedError, MissingDependencyError, StructStreamError
-from structstream.httpclient import build_http_client, check_http2
+from structstream.httpclient import build_http_client, check_http2, ending_with_connection
 from structstream.providers import ProviderSpec
 from structstream.response import OutcomeKind
 from structstream.service import StructuredLLMService
@@ -264,3 +267,34 @@ def test_http_2_without_its_package_says_what_to_install(monkeypatch: pytest.Mon
 def test_http_2_is_no_other_word() -> None:
     with pytest.raises(ConfigurationError, match="http2 must be True, False or None, not 'yes'"):
         StructuredLLMService(http2="yes")  # type: ignore[arg-type]  # what is tried
+
+
+async def test_a_body_is_read_to_its_end_though_its_connection_is_gone_and_a_connection_keeps_no_answer() -> None:
+    """aiohttp lets its reader wait where bytes came that are no HTTP; and it holds a connection beyond many answers."""
+    loop, reported = asyncio.get_running_loop(), list[Any]()
+    loop.set_exception_handler(lambda _, problem: reported.append(problem))
+    protocol = aiohttp.client_proto.ResponseHandler(loop)
+    answers = [Answering(aiohttp.StreamReader(protocol, 100, loop=loop), protocol) for _ in range(3)]
+    for answer in answers[:2]:
+        ending_with_connection(answer)()  # type: ignore[arg-type]  # as much of an answer as is looked at
+    ending_with_connection(answers[2])  # type: ignore[arg-type]
+    assert protocol.closed is not None
+    assert len(protocol.closed._callbacks) == 2  # that of the last answer, and one for all
+    answers[2].content.feed_data(b"what had come")
+    protocol.connection_lost(OSError("reset"))
+    await asyncio.sleep(0)
+    assert [await answers[2].content.readany(), await answers[2].content.readany()] == [b"what had come", b""]
+    assert not answers[0].content.is_eof()
+    assert ending_with_connection(answers[2])() is None  # type: ignore[arg-type, func-returns-value]
+    del protocol, answers, answer
+    gc.collect()
+    assert reported == []
+    loop.set_exception_handler(None)
+
+
+class Answering:
+    """An answer of aiohttp's, as far as it is looked at."""
+
+    def __init__(self, content: aiohttp.StreamReader, protocol: aiohttp.client_proto.ResponseHandler) -> None:
+        self.content = content
+        self.connection = SimpleNamespace(protocol=protocol)

@@ -64,6 +64,14 @@ async def test_the_seconds_of_a_stream_are_bounded_over_its_attempts() -> None:
     assert len(provider.requests) == 2  # the third is not even made
 
 
+async def test_what_was_counted_on_the_way_does_not_take_the_place_of_the_guess() -> None:
+    bounds = OutputBounds(max_tokens=100)
+    spent = Spent(bounds, began=0)
+    provider = FakeProvider(broken("x" * 40, usage=Usage(5, 1, estimated=True)))
+    await drained(around(provider, bounds, spent=spent))
+    assert spent.tokens == 10
+
+
 async def test_what_the_provider_counted_takes_the_place_of_what_was_guessed() -> None:
     bounds = OutputBounds(max_tokens=100)
     spent = Spent(bounds, began=0)

@@ -16,7 +16,7 @@ from structstream.policies import LimitsPolicy
 from structstream.resilience.limits import Meter, Meters, expected, limiting
 from structstream.response import OutcomeKind, Usage
 from structstream.testing import FakeClock
-from tests.policy import REQUEST, Answer, Facts, FakeProvider, drained, endpoint_of, outcome_of, pausing
+from tests.policy import REQUEST, Answer, Facts, FakeProvider, broken, drained, endpoint_of, outcome_of, pausing
 
 pytestmark = pytest.mark.anyio
 
@@ -123,6 +123,14 @@ async def test_tokens_are_corrected_by_what_the_provider_reports() -> None:
         assert outcome_of(await drained(around.call)).kind is OutcomeKind.COMPLETE
     around = Around(Answer(["[1]"]), policy=policy)  # nothing is reported: the estimate stands
     assert outcome_of(await drained(around.call)).kind is OutcomeKind.COMPLETE
+    assert outcome_of(await drained(around.call)).kind is OutcomeKind.UNAVAILABLE
+
+
+async def test_a_count_of_the_way_corrects_nothing() -> None:
+    policy = LimitsPolicy(tokens_per_minute=1000, expected_output=900, max_wait=0)
+    lost = replace(broken("[1"), usage=Usage(1, 1, estimated=True))
+    around = Around(lost, policy=policy)
+    await drained(around.call)
     assert outcome_of(await drained(around.call)).kind is OutcomeKind.UNAVAILABLE
 
 

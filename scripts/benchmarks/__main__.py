@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import e2e, first, growth, guardrails, imports, metrics, parse, progress, replay, streams, throughput
+from . import e2e, first, growth, guardrails, imports, metrics, parse, policies, progress, replay, streams, throughput
 from .chart import Panel, draw
 from .children import ROOT
 from .machine import packages, shape
@@ -32,6 +32,7 @@ SECTIONS: dict[str, Callable[[Options], Section]] = {
     "guardrails": guardrails.run,
     "e2e": e2e.run,
     "metrics": metrics.run,
+    "policies": policies.run,
     "streams": streams.run,
     "replay": replay.run,
 }

@@ -98,6 +98,8 @@ class ProviderSpec:
         asks_for_events: a stream is asked for as events where the dialect has another form besides; False for a relay
             that does not know how, such as one that drops the query of a path. Either form is read.
         headers: what its calls carry beside the key.
+        takes_key: it knows a repeated call by its ``Idempotency-Key``: each logical call is given one, unless the
+            request brings its own. No provider of the table is known to heed it.
 
     Raises:
         ConfigurationError: a value is not what it has to be; the sentence says which.
@@ -124,6 +126,7 @@ class ProviderSpec:
     stream_usage: bool = True
     asks_for_events: bool = True
     headers: Sequence[tuple[str, str]] = ()
+    takes_key: bool = False
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
@@ -173,7 +176,7 @@ _CHOICES: Mapping[str, Sequence[str | None]] = {
     "max_tokens_field": get_args(MaxTokensField),
     "thinking": (*get_args(ThinkingForm), None),
 }
-_FLAGS = ("needs_key", "lenient", "any_schema", "strict_tools", "stream_usage", "asks_for_events")
+_FLAGS = ("needs_key", "lenient", "any_schema", "strict_tools", "stream_usage", "asks_for_events", "takes_key")
 _KINDS: Mapping[str, tuple[Sequence[str], Callable[[Any], bool]]] = {  # Any: whatever a caller has given
     "text that is not empty": (("name", "dialect", "seed_field"), lambda value: _is_text(value) and bool(value)),
     "text": (("base_url",), _is_text),

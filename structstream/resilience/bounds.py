@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from structstream.errors import BlockedError, BudgetExceededError
@@ -48,15 +49,19 @@ class Spent:
     def __init__(self, bounds: OutputBounds, *, began: float) -> None:
         self._bounds = bounds
         self._began = began
+        most = (bounds.max_bytes, bounds.max_tokens, bounds.max_seconds, bounds.max_cost)
+        self._bytes, self._tokens, self._seconds, self._cost = (inf if each is None else each for each in most)
         self.bytes = 0
         self.tokens = 0.0
         self.cost = 0.0
 
     def add(self, text: str, price: float = 0.0) -> float:
         """Count text that came, of which a token costs `price`; return the tokens that it may be."""
-        self.bytes += len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
-        tokens = len(text) / CHARACTERS_PER_TOKEN
-        self.charge(tokens, price)
+        length = len(text)
+        self.bytes += length if text.isascii() else len(text.encode("utf-8", "replace"))
+        tokens = length / CHARACTERS_PER_TOKEN
+        self.tokens += tokens
+        self.cost += tokens * price
         return tokens
 
     def charge(self, tokens: float, price: float) -> None:
@@ -66,11 +71,15 @@ class Spent:
 
     def passed(self, *, now: float) -> tuple[str, float, float] | None:
         """Return the first bound that is passed, its value, and what was found; None for none."""
+        seconds = now - self._began
+        within = self.bytes <= self._bytes and self.tokens <= self._tokens and seconds <= self._seconds
+        if within and self.cost <= self._cost:
+            return None  # as after nearly every event
         bounds = self._bounds
         for name, most, found in (
             ("max_bytes", bounds.max_bytes, self.bytes),
             ("max_tokens", bounds.max_tokens, self.tokens),
-            ("max_seconds", bounds.max_seconds, now - self._began),
+            ("max_seconds", bounds.max_seconds, seconds),
             ("max_cost", bounds.max_cost, self.cost),
         ):
             if most is not None and found > most:
@@ -115,7 +124,7 @@ def bounding(
                             counted += spent.add(text, price)
                         if (found := spent.passed(now=now())) is not None:
                             break
-                    elif step.outcome.usage is not None:
+                    elif step.outcome.usage is not None and not step.outcome.usage.estimated:
                         spent.charge(step.outcome.usage.output_tokens - counted, price)
                     yield step
             if found is not None:

@@ -211,8 +211,9 @@ def limiting(
                 async with aclosing(call(request)) as steps:
                     last = yield Rest(steps, spoke)
                     sent = spoken or _was_sent(last.outcome)
-                    if sent and last.outcome.usage is not None:
-                        meter.correct(place, last.outcome.usage.total_tokens, now=now())
+                    used = last.outcome.usage
+                    if sent and used is not None and not used.estimated:
+                        meter.correct(place, used.total_tokens, now=now())
                     yield last
             finally:
                 if not sent:

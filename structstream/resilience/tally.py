@@ -128,13 +128,20 @@ class Tally:
     def add(
         self, attempt: Attempt, request: StreamingStructuredRequest[Any], outcome: Outcome[Any] | None = None
     ) -> None:
-        """Write down one attempt; where its provider reported no tokens they are estimated from `outcome`'s text."""
-        if attempt.usage is None and outcome is not None:
+        """Write down one attempt; where its provider reported no tokens they are estimated from `outcome`'s text.
+
+        So is the output of one that was counted on the way only: a count at the start says nothing of what came.
+        """
+        usage = attempt.usage
+        if (usage is None or usage.estimated) and outcome is not None:
             said = (outcome.thinking, outcome.refusal, outcome.prose)
             given = 0 if self.base is None else len(self.base.raw_text)
             characters = max(0, len(outcome.raw_text) - given) + sum(map(len, said))
             if characters:
-                attempt = replace(attempt, usage=estimated(request, characters))
+                guess = estimated(request, characters)
+                if usage is not None:
+                    guess = replace(usage, output_tokens=max(usage.output_tokens, guess.output_tokens))
+                attempt = replace(attempt, usage=guess)
         self._attempts.setdefault(attempt.number, attempt)
 
     def keep(self, attempt: Attempt) -> None:

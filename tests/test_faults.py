@@ -337,8 +337,9 @@ async def test_a_body_that_lacks_its_last_byte_lacks_nothing_of_the_answer(diale
         async with running(policies, faults=[fault]) as (service, provider, clock):
             reading = Reading(service, request_in(dialect))
             await broken_at(reading, provider, clock, PLACES[9], how)
+            await reading.until(len(PLACES[9].before))
             while not reading.ended:
-                await clock.advance(0.05)  # what follows the finish is waited for a moment; what was sent comes before
+                await clock.advance(0.05)  # what follows the finish is waited for a moment
                 await asyncio.sleep(0)
             outcome, ended_at = await reading.end(), time.monotonic()
             assert (outcome.kind.value, outcome.raw_text, tuple(outcome.completed)) == (kind, DOCUMENT, WHOLE)

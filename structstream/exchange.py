@@ -7,6 +7,7 @@ reads the socket, so a caller that is slow slows the provider.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -71,9 +72,7 @@ _DRAINED_READS = 4
 _HEADERS = re.compile(r"(?:x-ratelimit-|anthropic-ratelimit-|ratelimit|retry-after|x-should-retry)|.*request-id$")
 _REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "x-ms-request-id")
 
-# Any of these makes a body in one piece an answer.
-_ANSWERS = frozenset({TextDelta, ToolDelta, Finished})
-
+_ANSWERS = frozenset({TextDelta, ToolDelta, Finished})  # any of them makes a body in one piece an answer
 # After these the provider has said all it had to say: the connection can serve the next call.
 _SAID_ALL = frozenset({OutcomeKind.COMPLETE, OutcomeKind.TRUNCATED, OutcomeKind.REFUSED, OutcomeKind.FILTERED})
 
@@ -122,7 +121,6 @@ class Exchange(Generic[T]):
         self._call = stream or route.encode(request)
         if guardrails:
             self._call = replace(self._call, guardrails=tuple(guardrails))
-        self._takes_up = stream is not None
         self._streams = request.enable_streaming and self._mode not in route.spec.whole_modes
         going_on = request.continuation
         if going_on is not None and stream is None:
@@ -296,7 +294,7 @@ class Exchange(Generic[T]):
             if sign == b"[" and self._route.provider.takes_arrays:
                 self._decoder.take_array()
                 return data[data.index(sign) :]
-            if sign == b"{" and not self._takes_up:
+            if sign == b"{" and self._call.method == "POST":  # what is taken up by a GET is the rest of a stream
                 await self._take_whole(body, data)
                 return b""
             if sign and sign in b"{[<":
@@ -343,10 +341,21 @@ class Exchange(Generic[T]):
         return self._error(bytes(collected))
 
     async def _collect(self, body: AsyncIterator[bytes], collected: bytearray, most: int) -> None:
-        """Add to `collected` what comes, until the body ends or there is more than `most`."""
+        """Add to `collected` what comes, until the body ends, is longer than `most`, or is whole and goes on silent."""
+        tried, until = 0, self._first_at
         while len(collected) <= most:
-            with self._watchdog.until(self._first_at):
-                data = await anext(body, b"")
+            if len(collected) > 2 * tried and collected[-64:].rstrip().endswith((b"}", b"]")):
+                tried = len(collected)
+                with suppress(ValueError, RecursionError):
+                    json.loads(collected)
+                    until = min(until, self._clock.now() + _SAYING_WHY)
+            try:
+                with self._watchdog.until(until):
+                    data = await anext(body, b"")
+            except DeadlinePassed:
+                if until == self._first_at:
+                    raise
+                break
             if not data:
                 break
             collected += data

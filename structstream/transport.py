@@ -332,7 +332,9 @@ class _AiohttpBody:
     async def __anext__(self) -> bytes:
         try:
             data = await self._read()
-        except (*_foreign(), RuntimeError) as error:  # the latter of a connection that is gone when a read begins
+        except _foreign() as error:
+            self._transport.broke(error)
+        except RuntimeError as error:  # of a connection that is gone when a read begins
             self._transport.broke(error)
         if data:
             return data

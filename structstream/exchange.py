@@ -35,7 +35,7 @@ from .providers import schema_of, wrap_key
 from .resilience import Flow, Pull
 from .response import Attempt, OutcomeKind, Timings
 from .transport import Readable
-from .unstreamed import MAX_ERROR_BODY, REQUEST_IDS, moved, refusal, unasked
+from .unstreamed import MAX_ERROR_BODY, REQUEST_IDS, is_json, moved, refusal, unasked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -117,7 +117,6 @@ class Exchange(Generic[T]):
         self._call = stream or route.encode(request)
         if guardrails:
             self._call = replace(self._call, guardrails=tuple(guardrails))
-        self._takes_up = stream is not None
         self._streams = request.enable_streaming and self._mode not in route.spec.whole_modes
         going_on = request.continuation
         if going_on is not None and stream is None:
@@ -291,7 +290,7 @@ class Exchange(Generic[T]):
             if sign == b"[" and self._route.provider.takes_arrays:
                 self._decoder.take_array()
                 return data[data.index(sign) :]
-            if sign == b"{" and not self._takes_up:
+            if sign == b"{" and self._call.method == "POST":  # what is taken up by a GET is the rest of a stream
                 await self._take_whole(body, data)
                 return b""
             if sign and sign in b"{[<":
@@ -385,10 +384,20 @@ class Exchange(Generic[T]):
         return self._error(bytes(collected), whole=whole)
 
     async def _collect(self, body: AsyncIterator[bytes], collected: bytearray, most: int) -> None:
-        """Add to `collected` what comes, until the body ends or there is more than `most`."""
+        """Add to `collected` what comes, until the body ends, is longer than `most`, or is whole and goes on silent."""
+        tried, until = 0, self._first_at
         while len(collected) <= most:
-            with self._watchdog.until(self._first_at):
-                data = await anext(body, b"")
+            if len(collected) > 2 * tried and collected[-64:].rstrip().endswith((b"}", b"]")):
+                tried = len(collected)
+                if is_json(collected):
+                    until = min(until, self._clock.now() + _SAYING_WHY)
+            try:
+                with self._watchdog.until(until):
+                    data = await anext(body, b"")
+            except DeadlinePassed:
+                if until == self._first_at:
+                    raise
+                break
             if not data:
                 break
             collected += data

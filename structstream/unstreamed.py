@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .providers import Provider
     from .transport import HTTPAnswer
 
-__all__ = ["MAX_ERROR_BODY", "REQUEST_IDS", "moved", "refusal", "unasked"]
+__all__ = ["MAX_ERROR_BODY", "REQUEST_IDS", "is_json", "moved", "refusal", "unasked"]
 
 MAX_ERROR_BODY = 64 << 10
 """Bytes of an answer that is no answer of the model: enough for its sentence."""
@@ -60,7 +60,7 @@ def refusal(provider: Provider, answer: HTTPAnswer | None, body: bytes, *, whole
     """
     status, headers = (answer.status, answer.headers) if answer is not None else (0, {})
     error = provider.error(status, headers, body[:MAX_ERROR_BODY], now=_date(headers))
-    if not whole and not _is_json(body):
+    if not whole and not is_json(body):
         error.cut_off()
     return error
 
@@ -75,11 +75,15 @@ def unasked(provider: Provider, body: bytes) -> Sequence[ProviderEvent]:
     return events if said & _ANSWERS and Failed not in said else ()
 
 
-def _is_json(body: bytes) -> bool:
-    """Whether a body whose end did not come lacks nothing all the same."""
+def is_json(body: bytes | bytearray) -> bool:
+    """Whether a body whose end did not come lacks nothing all the same.
+
+    >>> is_json(b'{"choices": []}'), is_json(b'{"choices": [')
+    (True, False)
+    """
     try:
         json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 

@@ -49,7 +49,8 @@ def wrapped(path: Path, dialect: str, bodies: list[bytes]) -> None:
 
 def told(outcome: Outcome[Any] | None) -> tuple[object, ...]:
     assert outcome is not None
-    usage = None if outcome.usage is not None and outcome.usage.estimated else outcome.usage  # the service's own guess
+    on_the_way = outcome.finish_reason is None and outcome.kind != "complete"  # what the service takes for a guess
+    usage = None if on_the_way or (outcome.usage is not None and outcome.usage.estimated) else outcome.usage
     return outcome.kind, outcome.raw_text, outcome.prose, outcome.thinking, repr(outcome.error), usage
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 import logging
 import re
 import resource
@@ -321,6 +322,39 @@ async def test_an_error_body_that_does_not_end_says_what_it_said(breaks: bool) -
     assert outcome is not None
     assert isinstance(outcome.error, errors.BadRequestError)
     assert outcome.error.message == "the schema is wrong"
+
+
+@pytest.mark.parametrize("streaming", [True, False], ids=["streamed", "whole"])
+@pytest.mark.parametrize("make_client", CLIENTS)
+async def test_a_whole_answer_whose_end_never_comes_is_whole_all_the_same(make_client: Any, streaming: bool) -> None:
+    """A server that hangs where it should close: nobody waits for longer than for the sentence of an error."""
+    clock, half, left = FakeClock(), asyncio.Event(), asyncio.Event()
+    message = {"created": {}, "choices": [{"message": {"content": PROFILE}, "finish_reason": "stop"}]}
+    body = json.dumps(message).encode()
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        headers = {"content-type": "application/json", "transfer-encoding": "chunked"}
+        first = body.index(b"}") + 1  # what ends in a bracket need not be all of it
+        writer.write(http_head(headers=headers) + b"%x\r\n%s\r\n" % (first, body[:first]))
+        await half.wait()
+        writer.write(b"%x\r\n%s\r\n" % (len(body) - first, body[first:]))
+        await left.wait()
+
+    async with raw_server(answer) as server, make_client(server.base_url) as client:
+        service = StructuredLLMService(client, clock=clock, policies=BARE)
+        asking, began = asyncio.ensure_future(steps_of(service, request_for(enable_streaming=streaming))), clock.now()
+        try:
+            while not asking.done() and clock.now() < began + 50:
+                await asyncio.sleep(0.001)  # the network's turn
+                await clock.advance(0.05)
+                if clock.now() > began + 12:
+                    half.set()
+            outcome = last(await asyncio.wait_for(asking, 1)).outcome
+        finally:
+            left.set()
+        assert outcome is not None
+        assert (outcome.kind, outcome.result) == (OutcomeKind.COMPLETE, Profile.model_validate_json(PROFILE))
+        assert 12 < clock.now() - began < 50
 
 
 async def test_no_connection_at_all_is_a_provider_error() -> None:

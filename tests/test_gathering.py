@@ -107,7 +107,7 @@ async def test_a_caller_of_the_sdks_own_http_client_who_is_slow_gets_the_newest_
             completed += step.completed
             steps += 1
             await clock.advance(1.0)
-            while provider.active and provider.requests[0].bytes_sent == 0:
+            for _ in range(20):
                 await asyncio.sleep(0)
     assert completed == ["name", "age", *(f"tags[{number}]" for number in range(500)), "tags", ""]
     assert step.result == Profile(name="Ada", age=36, tags=tags)

@@ -78,36 +78,43 @@ class Patience:
     """Decides, while the steps of one read are handed over, whether the caller is too slow to get each.
 
     One who takes longer than a tenth of a second for them gets the rest as one step: the newest values, and every
-    completion. So he lags behind the provider by no more than that and one read.
+    completion; and so he does for those of the next read. So he lags behind the provider by no more than that and one
+    read.
 
     Args:
         clock: measures him.
         tell: hears how many steps became part of a later one; None for nobody.
     """
 
-    __slots__ = ("_clock", "_tell")
+    __slots__ = ("_clock", "_slow", "_tell")
 
     def __init__(self, clock: Clock, tell: Tell | None = None) -> None:
         self._clock = clock
         self._tell = tell
+        self._slow = False  # whether the caller took too long for what he was given last
 
     def steps(self, responses: Sequence[StreamingResponse[T]]) -> Iterator[StreamingResponse[T]]:
         """Yield the steps, the last ones perhaps as one."""
         if len(responses) < 2:
             yield from responses
             return
-        began = self._clock.now()
+        now = self._clock.now
+        began = now()
         held: StreamingResponse[T] | None = None
         for response in responses:
             if held is not None:
                 held = coalesced(held, response)
-            elif self._clock.now() > began + _PATIENCE:
+            elif self._slow or now() > began + _PATIENCE:
                 held = response
             else:
                 yield response
-        if held is not None:
-            _say(held, self._tell)
-            yield held
+        if held is None:
+            self._slow = now() > began + _PATIENCE
+            return
+        _say(held, self._tell)
+        began = now()
+        yield held
+        self._slow = now() > began + _PATIENCE
 
 
 def _say(step: StreamingResponse[Any], tell: Tell | None) -> None:  # Any: of any response model

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self, cast, runtime_c
 from .clock import SystemClock
 from .errors import ConfigurationError, ConnectionFailedError, StreamTimeoutError, StructStreamError, scrub
 from .foreign import foreign
+from .gathering import Gathering
 from .httpclient import KEEPALIVE, build_http_client, ending_with_connection
 
 if TYPE_CHECKING:
@@ -117,11 +118,11 @@ class SDKTransport:
         self._provider = provider
         self._owned = owned
         self._key_header = key_header
-        self._clock = clock or SystemClock()
+        self.clock = clock or SystemClock()
 
     def named(self, provider: str) -> SDKTransport:
         """Return the same with another name in its errors; what is owned stays owned here."""
-        return SDKTransport(self._client, provider=provider, key_header=self._key_header, clock=self._clock)
+        return SDKTransport(self._client, provider=provider, key_header=self._key_header, clock=self.clock)
 
     @property
     def is_azure(self) -> bool:
@@ -178,7 +179,7 @@ class SDKTransport:
 
         # The SDK knows one way to send a key: where the provider wants another, it must not send that one too.
         unsaid = {"Authorization": Omit()} if self._key_header else {}
-        began = self._clock.now()
+        began = self.clock.now()
         _hook(self._client)
         # Our deadlines bound the call: of the HTTP client's own only those that end with the connection are set.
         timeout = httpx2.Timeout(None, connect=connect_timeout, pool=connect_timeout)
@@ -204,12 +205,12 @@ class SDKTransport:
                 return _SDKAnswer(refused, self)
             return _WholeAnswer(error.response)
         except foreign() as error:
-            elapsed = self._clock.now() - began
+            elapsed = self.clock.now() - began
             self._fail(error, self._unsent(error, connect_timeout, elapsed))
         except (TypeError, ValueError) as error:  # what the JSON encoder and the header encoder raise
             self._fail(error, ConfigurationError(f"the request cannot be written as HTTP: {self._sentence(error)}"))
         except RuntimeError as error:  # a closed client, a client of another loop: newer SDKs let them through bare
-            self._fail(error, self._unsent(error, connect_timeout, self._clock.now() - began))
+            self._fail(error, self._unsent(error, connect_timeout, self.clock.now() - began))
         finally:
             _REFUSAL.reset(token)
             await refusal.aclose()
@@ -300,7 +301,9 @@ class _SDKAnswer:
         self._transport = transport
         plain = self.headers.get("content-encoding", "identity") == "identity" and not response.is_stream_consumed
         below = _below(response) if plain else None
-        self._body: _Body = self._read(plain) if below is None else _AiohttpBody(below, transport)
+        self._body: _Body = (
+            Gathering(self._read(plain), transport.clock) if below is None else _AiohttpBody(below, transport)
+        )
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._body

@@ -64,7 +64,7 @@ _PARTS = {
     "providers.openai_chat": "providers.openai_template",
     "providers.openai_responses": "providers.openai_items",
 }
-_EDGE = ("transport", "foreign", "httpclient", "http2", "clock")
+_EDGE = ("transport", "foreign", "gathering", "httpclient", "http2", "clock")
 # What a caller steers by: how steps come, to whom, and what is told beside.
 _STEERING = ("cadence", "completion", "courier", "history", "many", "tee", "tracker")
 _CALLING = ("run", "layers", "exchange", "head", "unstreamed", "judging", "ledger", "pool", "adopted")
@@ -118,7 +118,8 @@ FLOORS: Sequence[Floor] = (
     Floor("edge", ("http2",), (*_WORDS,), _HTTP | {"httpcore2"}, never=_NOW),
     Floor("edge", ("httpclient",), (*_WORDS, "http2"), _HTTP, never=_NOW),
     Floor("edge", ("foreign",), (), _HTTP),
-    Floor("edge", ("transport",), (*_WORDS, "clock", "foreign", "httpclient"), _HTTP, never=_NOW),
+    Floor("edge", ("gathering",), (*_WORDS, "clock"), never=_NOW),
+    Floor("edge", ("transport",), (*_WORDS, "clock", "foreign", "gathering", "httpclient"), _HTTP, never=_NOW),
     *(
         Floor(
             "policies",

@@ -81,6 +81,17 @@ async def test_who_is_slow_gets_the_newest_of_a_read_and_all_that_completed() ->
     assert [path for step in got for path in step.completed] == [f"[{at}]" for at in range(30)] + [""]
 
 
+@pytest.mark.anyio
+async def test_who_was_slow_gets_all_of_the_next_read_at_once_until_he_is_quick_again() -> None:
+    clock = FakeClock()
+    patience = Patience(clock)
+    for _ in patience.steps(steps()):
+        await clock.advance(1)
+    slow = list(patience.steps(steps()))
+    assert [step.coalesced for step in slow] == [len(steps())]
+    assert list(patience.steps(given := steps())) == given
+
+
 # in time
 
 

@@ -4,14 +4,34 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Hashable
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .transport import Transport
 
-__all__ = ["TransportPool"]
+__all__ = ["TransportPool", "kept_alive"]
 
 _Key = tuple[asyncio.AbstractEventLoop, Hashable]
+
+
+# What keeps the connections of a loop alive, for the loops that `kept_alive` names.
+_KEPT_ALIVE: dict[asyncio.AbstractEventLoop, list[AsyncGenerator[None, None]]] = {}
+
+
+@contextmanager
+def kept_alive(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Keep what is opened on `loop` from being collected as garbage meanwhile: the loop closes it when it ends.
+
+    What is collected in one go is closed in no order, and a connection that loses its loop before its owner says so.
+    """
+    _KEPT_ALIVE[loop] = []
+    try:
+        yield
+    finally:
+        del _KEPT_ALIVE[loop]
 
 
 class TransportPool:
@@ -36,6 +56,8 @@ class TransportPool:
         transport = build()
         keeper = self._keep(key, transport)
         self._kept[key] = transport, keeper
+        if (kept_alive := _KEPT_ALIVE.get(key[0])) is not None:
+            kept_alive.append(keeper)
         await anext(keeper)
         return transport
 

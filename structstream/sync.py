@@ -10,9 +10,11 @@ import os
 import threading
 import weakref
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from .errors import ConfigurationError
+from .pool import kept_alive
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -124,6 +126,7 @@ class SyncStructuredStream(Generic[T]):
     def __init__(self, stream: StructuredStream[T], background: BackgroundLoop) -> None:
         self._stream = stream
         self._background = background
+        background.streams.add(stream)
 
     @property
     def outcome(self) -> Outcome[T] | None:
@@ -295,6 +298,8 @@ class BackgroundLoop:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: Callable[[], object] | None = None
         self._pid = 0
+        self.streams: weakref.WeakSet[StructuredStream[Any]] = weakref.WeakSet()  # Any: of any response model
+        """The streams that run here: they are closed when the loop ends."""
 
     @property
     def is_over(self) -> bool:
@@ -330,7 +335,7 @@ class BackgroundLoop:
 
     def _start(self) -> asyncio.AbstractEventLoop:
         started: Future[asyncio.AbstractEventLoop] = Future()
-        thread = threading.Thread(target=_live, args=(started,), name="structstream", daemon=True)
+        thread = threading.Thread(target=_live, args=(started, self.streams), name="structstream", daemon=True)
         thread.start()
         loop = started.result()
         # Neither thread nor finalizer refers to this object: it ends with the service, or with the process.
@@ -338,12 +343,21 @@ class BackgroundLoop:
         return loop
 
 
-def _live(started: Future[asyncio.AbstractEventLoop]) -> None:
-    """Run a loop until it is stopped, then close as `asyncio.run` does: tasks, generators, connections."""
-    with asyncio.Runner() as runner:
-        loop = runner.get_loop()
+def _live(started: Future[asyncio.AbstractEventLoop], streams: weakref.WeakSet[StructuredStream[Any]]) -> None:
+    """Run a loop until it is stopped, then close: the streams, and as `asyncio.run` does generators and connections."""
+    runner = asyncio.Runner()
+    loop = runner.get_loop()
+    with kept_alive(loop), runner:
         loop.call_soon(started.set_result, loop)
         loop.run_forever()
+        # Before all generators are ended at once: what is ended from within and from without complains.
+        loop.run_until_complete(_all_left(streams))
+
+
+async def _all_left(streams: Iterable[StructuredStream[Any]]) -> None:  # Any: of any response model
+    for stream in list(streams):
+        with suppress(Exception):
+            await stream.aclose()
 
 
 def _end(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:

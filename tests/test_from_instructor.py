@@ -7,6 +7,7 @@ with the same text. What differs is what the table of ``docs/moving/from-instruc
 from __future__ import annotations
 
 import asyncio
+import gc
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -36,6 +37,14 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of its own old names
 ]
+
+
+@pytest.fixture(autouse=True)
+def _collected() -> Iterator[None]:
+    """What the peers leave open is collected here, and not in the middle of another test."""
+    yield
+    gc.collect()
+
 
 BOTH = pytest.mark.parametrize("lib", [real, ours], ids=["instructor", "structstream"])
 MODES = ["TOOLS", "TOOLS_STRICT", "JSON", "MD_JSON", "JSON_SCHEMA", "RESPONSES_TOOLS"]

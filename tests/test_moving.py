@@ -5,6 +5,7 @@ What they say of instructor is held in ``tests/test_from_instructor.py``.
 
 from __future__ import annotations
 
+import gc
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,19 @@ from structstream import StreamingStructuredRequest, StructuredLLMService
 from structstream.testing import Fault, Script, SimulatedProvider, cut_at_byte, length, reset_at_byte
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.filterwarnings("ignore"),  # whatever the peers do
 ]
+
+
+@pytest.fixture(autouse=True)
+def _collected() -> Iterator[None]:
+    """What the peers leave open is collected here, and not in the middle of another test."""
+    yield
+    gc.collect()
 
 
 class Profile(BaseModel):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from structstream.errors import ConfigurationError, TruncatedError
+from structstream.providers import ProviderSpec
 from structstream.response import OutcomeKind
 from structstream.service import StructuredLLMService
 from structstream.testing import Script, SimulatedProvider, length, stall_at_byte, unknown_events
@@ -400,3 +401,21 @@ print(type(next(held)).__name__)
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[1], check=True
     )
     assert (run.stdout, run.stderr) == ("StreamingResponse\n", "")
+
+
+def test_a_service_that_is_collected_with_its_connections_closes_them_before() -> None:
+    """In one go with them, as part of a cycle; that one was left open would be a warning, and so an error."""
+
+    def ask() -> None:
+        rows = {"mine": ProviderSpec(name="mine", base_url=provider.base_url, needs_key=False)}
+        held: dict[str, object] = {"service": StructuredLLMService(providers=rows)}
+        held["itself"] = held
+        service = held["service"]
+        assert isinstance(service, StructuredLLMService)
+        assert service.sync.route_structured(request_for(model="mine/m")).age == 36
+
+    with SimulatedProvider.in_thread(document=PROFILE) as provider:
+        for _ in range(3):
+            ask()
+            gc.collect()
+        provider.wait_until(lambda at: at.active == 0)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import tracemalloc
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel, ValidationInfo, model_validator
+from annotated_types import Len
+from pydantic import AfterValidator, BaseModel, ValidationInfo, model_validator
 
 from structstream.errors import InvalidOutputError
 from structstream.jsonstream import JSONStream
@@ -178,3 +179,53 @@ def test_a_models_own_validator_that_asks_what_is_around_it_refuses_nothing_earl
     refused = PartialParser(Outer)
     with pytest.raises(InvalidOutputError, match="not allowed"):
         refused.step(text.replace("true", "false"))
+
+
+JUDGED: list[int] = []
+
+
+def noted(value: int) -> int:
+    JUDGED.append(value)
+    return value
+
+
+Noted = Annotated[int, AfterValidator(noted)]
+
+
+class Table(BaseModel):
+    rows: list[list[Noted]] = []
+    few: Annotated[list[Noted], Len(max_length=2)] | None = None
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_a_list_without_a_rule_of_its_own_is_what_its_items_are_and_is_not_judged_again(size: int) -> None:
+    text = '{"rows": [[1, 2], [3]], "few": [4]}'
+    JUDGED.clear()
+    parser = PartialParser(Table)
+    for at in range(0, len(text) - 1, size):
+        parser.feed(text[: len(text) - 1][at : at + size])
+    shown: Any = parser.moment().snapshot
+    assert (shown.rows, shown.few) == ([[1, 2], [3]], [4])
+    assert JUDGED == [1, 2, 3, 4, 4]  # the list that has a rule is judged as a whole too
+    parser.feed("}")
+    assert parser.finish() == Table.model_validate_json(text)
+
+
+def test_what_a_caller_does_to_a_list_that_has_closed_changes_no_other_snapshot() -> None:
+    parser = PartialParser(Table)
+    parser.feed('{"rows": [[1], [2]]')
+    shown: Any = parser.moment().snapshot
+    shown.rows.append("mine")
+    shown.rows[0].append("mine")
+    parser.feed(', "few": null}')
+    assert parser.finish() == Table(rows=[[1], [2]])
+
+
+def test_a_list_that_lacks_an_item_is_judged_as_a_whole() -> None:
+    parser = PartialParser(Table, fail_fast=False)
+    parser.feed('{"rows": [[1, "x"]]')
+    shown: Any = parser.moment().snapshot
+    assert shown.rows == []
+    parser.feed("}")
+    with pytest.raises(InvalidOutputError):
+        parser.finish()

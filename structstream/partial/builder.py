@@ -285,7 +285,12 @@ class Builder:
         if node.parent is self.root:
             self.document = node
         self._certain = node.certain
-        self._judge(node.shape, self.buffer.slice(node.start, end), end)
+        part = node.part
+        if isinstance(part, ArrayPart) and part.adds_up and not node.lacks:
+            text = None if self.top.raw is None else self.buffer.slice(node.start, end)
+            self._closed(list(node.values), node.shape, text=text)
+        else:
+            self._judge(node.shape, self.buffer.slice(node.start, end), end)
 
     def _judge(self, shape: Shape, raw: str, end: int) -> None:
         """Close the value of the current place by what Pydantic makes of its JSON."""
@@ -335,6 +340,8 @@ class Builder:
             top.deferred.append(pos)
         else:
             self.closings.append((top, pos, raw, shape))
+        if value is ABSENT:
+            top.lacks = True
         top.values.append(value)
         self._certain = top.certain
         if top.raw is not None:

@@ -58,6 +58,7 @@ class Node:
     __slots__ = (
         "certain",
         "deferred",
+        "lacks",
         "names",
         "open_path",
         "parent",
@@ -92,6 +93,7 @@ class Node:
         self.where: dict[object, int] = {}  # the newest entry of each name
         self.repeated = False  # a key came twice
         self.open_path: OpenPath | None = None  # from the root to here, once somebody looked; `CLOSED` at the end
+        self.lacks = False  # an entry shows nothing
         self.deferred: list[int] = []  # entries that are judged with this object
         self.raw: dict[str, str] | None = None  # the JSON of its fields, where a validator may read siblings
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import NoneType
 from typing import Any, TypeVar
 
@@ -25,6 +26,10 @@ from .shapes import ArrayPart, Field, MappingPart, RecordPart, Schema, Shape, Si
 __all__ = ["shape_of"]
 
 T = TypeVar("T")
+
+
+_UNCHECKED = frozenset({"type", "items_schema", "metadata", "serialization"})
+"""The keys of a list's schema where it checks nothing but its items."""
 
 
 def _is_record(schema: Schema) -> bool:
@@ -139,8 +144,10 @@ class _Reader:
         return settled
 
     def _copy(self, shape: Shape, inner: Shape) -> None:
-        """Let `shape` be shown as `inner` is."""
+        """Let `shape` be shown as `inner` is, and be judged by itself."""
         shape.text, shape.record, shape.array = inner.text, inner.record, inner.array
+        if shape.array is not None and shape.array.adds_up and shape.schema["type"] not in ("default", "nullable"):
+            shape.array = replace(shape.array, adds_up=False)
         shape.root_model, shape.empty, shape.deferred = inner.root_model, inner.empty, inner.deferred
 
     # --- wrappers: shown as what they wrap ---
@@ -201,7 +208,8 @@ class _Reader:
             return
         shape.empty = list
         if not _may_vanish(items, self.definitions):  # where each stands is known at the end only
-            shape.array = ArrayPart((), item)
+            adds_up = schema["type"] == "list" and schema.keys() <= _UNCHECKED and not item.asks_outside
+            shape.array = ArrayPart((), item, adds_up=adds_up)
 
     def positions(self, shape: Shape, schema: Schema, config: CoreConfig | None) -> None:
         items = [self.shape(item, config) for item in schema["items_schema"]]

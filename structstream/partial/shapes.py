@@ -137,11 +137,15 @@ def _is_tag(key: object, tag: object) -> bool:
 
 @dataclass(slots=True, eq=False)
 class ArrayPart:
-    """A list or tuple: the shapes of its first items, and that of all others."""
+    """A list or tuple: the shapes of its first items, and that of all others.
+
+    `adds_up`: the whole is what its items are, and nothing is checked of it but these.
+    """
 
     first: tuple[Shape, ...]
     item: Shape | None
     is_tuple: bool = False
+    adds_up: bool = False
     view: type[Any] | None = None  # Any: what shows it while it is open, noted by who made it
 
     def at(self, index: int) -> Shape:

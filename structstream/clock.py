@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["Clock", "DeadlinePassed", "Interrupted", "SystemClock", "Timer", "Watchdog", "checked_clock", "epoch"]
 
 
+_current_task = asyncio.current_task
+
+
 def epoch() -> float:
     """Return the seconds since 1970, for what outlives the process or comes from another machine.
 
@@ -134,16 +137,20 @@ class Watchdog:
             DeadlinePassed: `when` has passed already, or passes before `rest`.
             Interrupted: `interrupt` was called already, or is called before `rest`.
         """
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        self.wait_again(when, self._clock.now() if now is None else now)
+
+    def wait_again(self, when: float, now: float) -> None:
+        """The same for one who has waited before, and has just looked at the clock: he does so for each read."""
         if self._interrupted:
             raise Interrupted
-        if when <= (self._clock.now() if now is None else now):
+        if when <= now:
             raise DeadlinePassed
         self._deadline = when
         if when < self._timer_at:
             self._set(when)
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
-        task = self._task = asyncio.current_task(self._loop)
+        task = self._task = _current_task(self._loop)
         if task is not None:
             self._cancels = task.cancelling()
 

@@ -142,6 +142,7 @@ class Exchange(Generic[T]):
             tell=tell,
         )
         self._sent = False
+        self._now = clock.now
         self._watchdog = Watchdog(clock)
         self._judging = Judging(guardrails, tell, clock, self._watchdog) if guardrails else None
         self._answer: HTTPAnswer | None = None
@@ -325,11 +326,10 @@ class Exchange(Generic[T]):
 
         Every read of a stream but the first few passes here, and little else.
         """
-        decoder, watchdog, now = self._decoder, self._watchdog, self._clock.now
+        decoder, watchdog = self._decoder, self._watchdog
         while True:
-            self._asked = asked = now()
-            due = asked + self._between
-            watchdog.wait(min(self._total_at, due), asked)
+            self._asked = asked = self._now()
+            watchdog.wait_again(min(self._total_at, asked + self._between), asked)
             try:
                 data = await self._read()
             except StopAsyncIteration:
@@ -343,11 +343,11 @@ class Exchange(Generic[T]):
                 self._over = True
                 return None
             steps = decoder.feed(data)
-            if decoder.done or len(steps) > 1:
+            if len(steps) == 1 and not decoder.done:
+                return steps[0]
+            if steps or decoder.done:
                 self._steps = steps
                 return None
-            if steps:
-                return steps[0]
 
     async def _take_whole(self, body: AsyncIterator[bytes], start: bytes) -> None:
         """Take a whole answer that came though a stream was asked for, or raise what else it is."""

@@ -29,7 +29,7 @@ from .jsongrammar import (
     whole_container,
 )
 from .jsonsink import DEFAULT_LIMITS, JSONSink
-from .text import TextBuffer, render_path
+from .text import MANY, TextBuffer, render_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,10 +133,14 @@ class JSONStream:
             JSONSyntaxError: the text is not JSON; the reader must not be fed again.
             JSONLimitError: a bound was passed; likewise.
         """
-        buffer = self.buffer
+        buffer, end = self.buffer, len(text)
         base = self._base = buffer.length + self._shift
-        buffer.append(text)
-        end = len(text)
+        # As `TextBuffer.append`: a call for each delta is saved.
+        loose = buffer.loose
+        loose.append(text)
+        buffer.length += end
+        if len(loose) >= MANY:
+            buffer.settle()
         self.scanned += end
         # A short text that lies within a string is taken as a whole: what most deltas of a model are.
         if (

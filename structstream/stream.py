@@ -58,6 +58,7 @@ class StructuredStream(Generic[T]):
         self._couriers: list[tuple[Completions, Courier[tuple[str, Any]]]] = []  # Any: values of any type
         self._missed: StreamingResponse[T] | None = None  # what a reader of completions read past a plain iteration
         self._iterated = False
+        self._steered = False  # whether it was ever followed or paused: from then on a step is more than a step
         self._puller: Literal["", "steps", "completions"] = ""
         self._turn: asyncio.Future[None] | None = None  # done when the step that is waited for has come
         self._paused: asyncio.Future[None] | None = None
@@ -95,6 +96,7 @@ class StructuredStream(Generic[T]):
             ConfigurationError: `pattern` is no pattern, or `callback` cannot be called so.
         """
         check_callback(callback)
+        self._steered = True
         courier: Courier[tuple[str, Any]] = Courier(  # Any: values of any type
             lambda found: callback(*found), self._clock, name="on_complete", tell=self._ledger.tell
         )
@@ -119,6 +121,7 @@ class StructuredStream(Generic[T]):
                     save(line)
         """
         completions = Completions(pattern)
+        self._steered = True
         self._followers.append(completions)
         return self._each(completions)
 
@@ -191,6 +194,7 @@ class StructuredStream(Generic[T]):
         Whoever asks for a step waits. A read that is under way is finished, and its step still comes. Of the deadlines
         only ``total`` goes on.
         """
+        self._steered = True
         if self._paused is None:
             self._paused = asyncio.get_running_loop().create_future()
 
@@ -242,9 +246,9 @@ class StructuredStream(Generic[T]):
 
     def __anext__(self) -> Awaitable[StreamingResponse[T]]:
         self._iterated = True
-        if self._puller == "steps" or (self._responses.running and not self._puller):
-            raise ConfigurationError("another task waits for this stream's next step: one at a time")
-        if self._followers or self._couriers or self._missed is not None or self._paused is not None or self._puller:
+        if self._steered or self._responses.running:
+            if self._puller == "steps" or (self._responses.running and not self._puller):
+                raise ConfigurationError("another task waits for this stream's next step: one at a time")
             return self._next()
         # The reader's own coroutine: one around it would cost a frame a step.
         return self._responses.__anext__()

@@ -9,33 +9,36 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["TextBuffer", "parse_path", "render_path"]
+__all__ = ["MANY", "TextBuffer", "parse_path", "render_path"]
+
+
+MANY = 1024
+"""So many loose pieces of a `TextBuffer` are joined."""
 
 
 class TextBuffer:
     """Text that only grows, in memory of its own size, with slices at the cost of the slice."""
 
-    __slots__ = ("_blocks", "_loose", "_starts", "length")
-
-    _MAX_LOOSE = 1024
+    __slots__ = ("_blocks", "_starts", "length", "loose")
 
     def __init__(self) -> None:
         self._blocks: list[str] = []
         self._starts: list[int] = []
-        self._loose: list[str] = []  # pieces behind the last block, joined when they are many or looked at
+        self.loose: list[str] = []
+        """The pieces behind the last block. Whoever adds one for each delta does it here, as `append` does."""
         self.length = 0
 
     def append(self, text: str) -> None:
         """Add `text` behind the end."""
-        loose = self._loose
-        loose.append(text)
+        self.loose.append(text)
         self.length += len(text)
-        if len(loose) >= self._MAX_LOOSE:
-            self._settle()
+        if len(self.loose) >= MANY:
+            self.settle()
 
-    def _settle(self) -> None:
-        block = "".join(self._loose)
-        self._loose = []
+    def settle(self) -> None:
+        """Join the pieces, which are looked at or have become `MANY`."""
+        block = "".join(self.loose)
+        self.loose = []
         if block:
             self._starts.append(self.length - len(block))
             self._blocks.append(block)
@@ -47,8 +50,8 @@ class TextBuffer:
 
     def slice(self, start: int, end: int) -> str:
         """Return the characters from offset `start` up to `end`."""
-        if self._loose:
-            self._settle()
+        if self.loose:
+            self.settle()
         end = min(end, self.length)
         if start >= end:
             return ""

@@ -41,26 +41,28 @@ class Moment:
         "_snapshot",
     )
 
+    _hidden: bool  # of a root that is no text; a text is in something
     _percent: float
 
     def __init__(self, builder: Builder) -> None:
-        text, document = builder.text, builder.document
         leaf: Node | TextNode
+        text = builder.text
         if text is not None:
             leaf = text
             self._length = text.buffer.length
+            self._skipped = 0
         else:
-            leaf = document or builder.top
+            leaf = builder.document or builder.top
             self._length = len(leaf.values)
+            self._hidden = builder.hidden
+            self._skipped = builder.skipped() if builder.skipping or builder.document is not None else 0
         self._leaf = leaf
         self._grown = builder.opened is leaf
-        self._hidden = builder.hidden
         builder.opened = None
         self._closings: Sequence[Closing] = builder.take_closings() if builder.closings else ()
         self._snapshot: object = ABSENT
         self._builder = builder
         self._done = builder.buffer.length
-        self._skipped = builder.skipped() if builder.skipping or document is not None else 0
 
     @property
     def snapshot(self) -> object:

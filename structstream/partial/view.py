@@ -20,6 +20,7 @@ from structstream.markers import Stated
 from structstream.text import parse_path
 
 from .detached import Detachable
+from .dumping import dump_fields
 from .look import look
 from .nodes import ABSENT, Node, OpenPath, TextNode, is_held
 from .schema import shape_of
@@ -28,11 +29,14 @@ from .shapes import WHITESPACE, ArrayPart, MappingPart, RecordPart, Shape
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 
+    from .dumping import Names
+
 __all__ = ["ListView", "MappingView", "Partial", "RootPartial", "View", "partial_class", "view_of"]
 
 T = TypeVar("T")
 
-_Names = AbstractSet[int | str] | Mapping[Any, Any] | None  # Any: a mapping may go on inside of a field
+
+_LATER = frozenset({"_closed", "_has_open", "_inner", "_node"})
 
 
 def view_of(path: OpenPath, depth: int, length: int) -> Any:  # Any: reads as its shape's type
@@ -47,7 +51,7 @@ def view_of(path: OpenPath, depth: int, length: int) -> Any:  # Any: reads as it
     else:
         view_class: type[View] = node.part.view or _view_class(node.part)
         view = view_class.__new__(view_class)
-        view._attach(node, path, depth, length)
+        view._path, view._depth, view._length = path, depth, length
     if shape.root_model is not None:
         return cast("type[RootPartial[Any]]", partial_class(shape.root_model))._of_root(view)
     return view
@@ -67,6 +71,15 @@ class View(Detachable):
     """What all views of an open container share: its closed entries and its open one."""
 
     __slots__ = ("_closed", "_depth", "_has_open", "_inner", "_length", "_node", "_path")
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            # A view is made for each step, and many are not looked into: the rest is set when one is.
+            if name not in _LATER:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            self._attach(self._path[self._depth], self._path, self._depth, self._length)
+            return getattr(self, name)
 
     def _attach(self, node: Node, path: OpenPath, depth: int, length: int) -> None:
         self._node = node
@@ -140,33 +153,6 @@ class View(Detachable):
     def _dump(self, options: Mapping[str, Any]) -> Any:  # Any: plain data
         """The whole as plain data."""
 
-    def _dump_fields(
-        self, names: Sequence[str], options: Mapping[str, Any], include: _Names = None, exclude: _Names = None
-    ) -> dict[str, Any]:  # Any: plain data
-        """Dump a record under the keys of its model: `names`, which are there or not, and what else is there."""
-        part = cast("RecordPart", self._node.part)
-        told = part.told
-        by_alias = told.by_alias if options.get("by_alias") is None else options["by_alias"]
-        visible = dict(self._visible())
-        dumped: dict[str, Any] = {}
-        for name in dict.fromkeys((*names, *visible)):
-            pos = visible.get(name)
-            if name in told.hidden or not _is_chosen(name, include, exclude):
-                continue
-            if pos is None:
-                if options.get("exclude_unset"):
-                    continue
-                value = self._empty(name)
-            elif pos < self._closed and name in told.hidden_if and told.hidden_if[name](self._at(pos)):
-                continue
-            else:
-                value = self._dumped(pos, options)
-            if value is not None or not options.get("exclude_none"):
-                if name in part.stated:
-                    value = {"value": value, "complete": pos is not None and pos < self._closed}
-                dumped[told.aliases.get(name, name) if by_alias else name] = value
-        return dumped
-
     def _is_complete(self, path: Sequence[str | int]) -> bool:
         if not path:
             return False
@@ -187,14 +173,6 @@ class View(Detachable):
             ValueError: `path` is no path.
         """
         return self._is_complete(parse_path(path))
-
-
-def _is_chosen(name: str, include: _Names, exclude: _Names) -> bool:
-    if include is not None and name not in include:
-        return False
-    if isinstance(exclude, Mapping):
-        return exclude.get(name) not in (True, ...)
-    return exclude is None or name not in exclude
 
 
 class ListView(View, Sequence[Any]):  # Any: items are of the list's own type
@@ -268,7 +246,7 @@ class MappingView(View, Mapping[Any, Any]):  # Any: keys and values are of the m
 
     def _dump(self, options: Mapping[str, Any]) -> dict[Any, Any]:
         if isinstance(self._node.part, RecordPart):
-            return self._dump_fields((), options)
+            return dump_fields(self, (), options)
         return {self._dumped_key(name, options): self._dumped(pos, options) for name, pos in self._visible()}
 
     def _dumped_key(self, key: Any, options: Mapping[str, Any]) -> Any:
@@ -320,6 +298,8 @@ class Partial(View, Generic[T]):
             value = self._child(name)
             if value is not ABSENT:
                 return value
+        elif name in _LATER:
+            return View.__getattr__(self, name)  # type: ignore[attr-defined]  # hidden from type checkers
         raise AttributeError(f"{type(self).__name__!r} has no field {name!r}")
 
     @property
@@ -335,8 +315,8 @@ class Partial(View, Generic[T]):
             return None
         return {name: self._at(pos) for name, pos in self._visible() if name not in part.by_name}
 
-    def _dump(self, options: Mapping[str, Any], include: _Names = None, exclude: _Names = None) -> Any:
-        return self._dump_fields(self._names, options, include, exclude)
+    def _dump(self, options: Mapping[str, Any], include: Names = None, exclude: Names = None) -> Any:
+        return dump_fields(self, self._names, options, include, exclude)
 
     def model_dump(
         self,
@@ -444,7 +424,7 @@ class RootPartial(Partial[T]):
     def _is_complete(self, path: Sequence[str | int]) -> bool:
         return isinstance(self.root, View) and self.root._is_complete(path)
 
-    def _dump(self, options: Mapping[str, Any], include: _Names = None, exclude: _Names = None) -> Any:
+    def _dump(self, options: Mapping[str, Any], include: Names = None, exclude: Names = None) -> Any:
         return self.root._dump(options) if isinstance(self.root, View) else self.root
 
     def model_dump(self, **options: Any) -> Any:  # Any: a RootModel dumps its root

@@ -66,12 +66,8 @@ class Template:
         """Return the text of such a chunk, of which these bytes are the whole event; empty where they are not."""
         if not (event.startswith(self._begins) and event.endswith(self._ends)):
             return ""
-        raw = event[self._from : self._until]
-        text: str
         try:
-            if b"\\" not in raw and b'"' not in raw and (text := raw.decode()).isprintable():
-                return text
-            text = from_json(b'"%b"' % raw)  # which takes no line end either
+            text: str = from_json(event[self._from : self._until])  # which takes no line end within a string
         except ValueError:
             return ""
         return text
@@ -92,7 +88,7 @@ class Template:
             if parse_object(f'{before}"{other}"{after}', self._provider) == chunk:
                 self.before, self._after = f'{before}"', f'"{after}'
                 self._begins, self._ends = f"data: {self.before}".encode(), f"{self._after}\n\n".encode()
-                self._from, self._until = len(self._begins), -len(self._ends)
+                self._from, self._until = len(self._begins) - 1, 1 - len(self._ends)  # with the quotes
 
     def forget(self) -> None:
         """Read every chunk whole from now on."""

@@ -251,7 +251,9 @@ class AnswerReader(Generic[T]):
             JSONSyntaxError, JSONLimitError, InvalidOutputError: as `add`.
         """
         self.waiting = 0
-        moment = self._parser.step(self._take_unread())
+        return self._step_at(self._parser.step(self._take_unread()))
+
+    def _step_at(self, moment: Step) -> StreamingResponse[T] | None:
         if not moment.begun:
             return None
         self._last = moment
@@ -297,7 +299,7 @@ class AnswerReader(Generic[T]):
             return self.step() if self.waiting else None
         except StructStreamError as earlier:
             self._failure = earlier  # of text that came before the fault
-            return self.step()
+            return self._step_at(self._parser.moment())
 
     def finish(self, error: StructStreamError | None) -> StreamingResponse[T]:
         """End the answer; `error` tells why it was ended from outside, None that the body ended."""

@@ -25,6 +25,7 @@ from structstream.errors import (
 )
 from structstream.events import Finished, TextDelta
 from structstream.jsonsink import JSONLimits
+from structstream.providers import route
 from structstream.providers.openai_chat import OpenAIChatDecoder
 from structstream.response import Outcome, OutcomeKind, StreamingResponse, Usage
 from tests.chunking import every_cut
@@ -408,3 +409,16 @@ def test_the_call_of_our_tool_is_the_answer(calls: list[tuple[str, str]], tool: 
     assert outcome is not None
     assert outcome.result == [1, 2]
     assert [call.name for call in outcome.tool_calls] == [name for name, _ in calls]
+
+
+def test_two_faults_in_one_read_end_with_the_first_of_them_and_what_was_good() -> None:
+    def chunk(text: str) -> bytes:
+        return b"data: " + json.dumps({"choices": [{"delta": {"content": text}}]}).encode() + b"\n\n"
+
+    decoder = StreamDecoder(dict[str, int], route("openai/gpt-4o").provider.decoder(), lenient=True)
+    [step] = decoder.feed(chunk('{"a": 1, "') + chunk('"t') + b'data: "\n\n')
+    assert step.partial_result == {"a": 1}
+    outcome = decoder.finish().outcome
+    assert outcome is not None
+    assert outcome.kind == "invalid"
+    assert "expected ':', found 't'" in str(outcome.error)

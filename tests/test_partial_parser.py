@@ -126,3 +126,12 @@ def test_a_prefix_is_there_before_anything_is_fed() -> None:
     parser: PartialParser[list[int]] = PartialParser(list[int], prefix="[1, 2")
     assert parser.text == "[1, 2"
     assert list(parser.completed()) == ["[0]"]
+
+
+def test_a_fault_that_is_found_is_found_again_and_what_stood_before_it_is_read_once() -> None:
+    parser = PartialParser(dict[str, int], lenient=True)
+    for _ in range(3):
+        with pytest.raises(JSONSyntaxError, match="expected ':', found 't'") as caught:
+            parser.step('{"a": 1, ""t' if parser.text == "" else "")
+        assert caught.value.offset == 11
+        assert parser.text == '{"a": 1, ""'

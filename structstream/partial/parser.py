@@ -181,7 +181,9 @@ class PartialParser(Generic[T]):
         try:
             return repair.feed(text)
         except (JSONSyntaxError, JSONLimitError, InvalidOutputError):
-            self._reader.feed(repair.salvaged)  # what stood before the fault is read, wherever the text was cut
+            # What stood before the fault is read, wherever the text was cut; and once, however often this is said.
+            salvaged, repair.salvaged = repair.salvaged, ""
+            self._reader.feed(salvaged)
             raise
 
     @property

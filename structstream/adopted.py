@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .errors import ConfigurationError, InvalidOutputError, StreamFailedError
+from .errors import ConfigurationError, InvalidOutputError
 from .facts import AttemptBegan, AttemptEnded, StreamEnded
 from .providers import ROUTES
 from .response import OutcomeKind, Usage
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .facts import Fact, Observer, StreamInfo
     from .providers import ProviderSpec
     from .request import Mode
-    from .response import Attempt, Outcome
+    from .response import Outcome
 
 __all__ = ["Adopted", "adopted", "is_instructor"]
 
@@ -118,21 +118,21 @@ class _Hooks:
     def __call__(self, info: StreamInfo, fact: Fact) -> None:
         if isinstance(fact, AttemptBegan):
             heard = self._streams.setdefault(info.id, _Heard())
-            if heard.failed is not None:
-                self._tell_of(_error_of(heard.failed), heard.failed.number, info, last=False)
+            if heard.failed is not None and heard.failed.error is not None:
+                self._tell_of(heard.failed.error, heard.failed.attempt.number, info, last=False)
                 heard.failed = None
             self._hooks.emit_completion_arguments(**_arguments(info, fact))
         elif isinstance(fact, AttemptEnded):
-            self._note(self._streams[info.id], fact.attempt)
+            self._note(self._streams[info.id], fact)
         elif isinstance(fact, StreamEnded):
             self._streams.pop(info.id, None)
             self._end(info, fact.outcome)
 
-    def _note(self, heard: _Heard, attempt: Attempt) -> None:
-        heard.failed = None if attempt.kind is OutcomeKind.COMPLETE else attempt
-        if attempt.usage is not None:
-            heard.usage += attempt.usage
-            self._hooks.emit_completion_usage(heard.usage, attempt_number=attempt.number)
+    def _note(self, heard: _Heard, fact: AttemptEnded) -> None:
+        heard.failed = None if fact.error is None else fact
+        if fact.attempt.usage is not None:
+            heard.usage += fact.attempt.usage
+            self._hooks.emit_completion_usage(heard.usage, attempt_number=fact.attempt.number)
 
     def _end(self, info: StreamInfo, outcome: Outcome[Any]) -> None:  # Any: of any response model
         if outcome.error is None:
@@ -154,7 +154,7 @@ class _Heard:
     """What was heard of a stream so far: its tokens, and the attempt that failed last."""
 
     usage: Usage = field(default_factory=Usage)
-    failed: Attempt | None = None
+    failed: AttemptEnded | None = None
 
 
 def _arguments(info: StreamInfo, fact: AttemptBegan) -> dict[str, Any]:  # Any: arguments of several types
@@ -163,11 +163,3 @@ def _arguments(info: StreamInfo, fact: AttemptBegan) -> dict[str, Any]:  # Any: 
     given = {name: getattr(request, name) for name in ("temperature", "max_tokens", "stop", "seed")}
     said = {name: value for name, value in given.items() if value is not None}
     return {"model": fact.model, "messages": list(request.conversation), "stream": True, **said, **request.extra}
-
-
-def _error_of(attempt: Attempt) -> Exception:
-    """The error of an attempt that another one followed: facts tell its sentence alone."""
-    if attempt.kind is not OutcomeKind.INVALID:
-        return StreamFailedError(attempt.reason)
-    where, _, problem = attempt.reason.partition(": ")
-    return InvalidOutputError(problem, path=where.removeprefix("invalid output").removeprefix(" at "))

@@ -253,33 +253,23 @@ class AnswerReader(Generic[T]):
         self.waiting = 0
         return self._step_at(self._parser.step(self._take_unread()))
 
-    def _step_at(self, moment: Step) -> StreamingResponse[T] | None:
-        if not moment.begun:
-            return None
-        self._last = moment
-        chunks, self._chunks = self._chunks, []
-        response: StreamingResponse[T] = StreamingResponse(moment, chunks, self._attempt, usage=self.said.usage)
-        if self.said.logprobs:
-            response.confidence = self._sure_of
-        return response
-
     def take(self, text: str) -> StreamingResponse[T] | None:
         """Add `text` and return the step; as `add` and `step`, where each piece makes a step of its own.
 
         Raises:
             JSONSyntaxError, JSONLimitError, InvalidOutputError: as `add`.
         """
-        chunks = self._chunks
-        chunks.append(text)
+        self._chunks.append(text)
         if self._unread:
             self._unread.append(text)
             return self.step()
-        self.waiting = 0
-        moment = self._parser.step(text)
-        if self._last is None and not moment.begun:
+        return self._step_at(self._parser.step(text))
+
+    def _step_at(self, moment: Step) -> StreamingResponse[T] | None:
+        if self._last is None and not moment.begun:  # what has begun to be shown stays so
             return None
         self._last = moment
-        self._chunks = []
+        chunks, self._chunks = self._chunks, []
         said = self.said
         response: StreamingResponse[T] = StreamingResponse(moment, chunks, self._attempt, None, said.usage)
         if said.logprobs:

@@ -34,7 +34,7 @@ from .jsonarray import JSONArrayDecoder
 from .sse import SSEDecoder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from .continuation import Continuation
     from .facts import Tell
@@ -116,16 +116,7 @@ class StreamDecoder(Generic[T]):
         array: bool = False,
         estimate: Estimate | None = None,
     ) -> None:
-        for name, value in (("chunk_size", chunk_size), ("max_event_bytes", max_event_bytes)):
-            if value is not None and (type(value) is not int or value < 1):
-                raise ConfigurationError(f"{name} must be a positive integer or None, not {value!r}")
-        if cadence not in ("read", "delta"):
-            raise ConfigurationError(f"cadence must be one of read, delta, not {cadence!r}")
-        if not callable(getattr(provider, "feed", None)):
-            raise ConfigurationError(
-                "provider must be a fresh decoder of a dialect, such as route('openai/gpt-4o').provider.decoder(), "
-                f"not {provider!r}"
-            )
+        _check(provider, cadence, {"chunk_size": chunk_size, "max_event_bytes": max_event_bytes})
         self._bound = bound = max_event_bytes or _MAX_EVENT_BYTES
         self._sse: SSEDecoder | JSONArrayDecoder = SSEDecoder(max_line_bytes=bound, max_event_bytes=bound)
         if array:
@@ -370,6 +361,19 @@ class StreamDecoder(Generic[T]):
     def _end(self, event: StreamEnd) -> None:
         self._answer.ended = True
         self.done = True
+
+
+def _check(provider: object, cadence: str, bounds: Mapping[str, object]) -> None:
+    for name, value in bounds.items():
+        if value is not None and (type(value) is not int or value < 1):
+            raise ConfigurationError(f"{name} must be a positive integer or None, not {value!r}")
+    if cadence not in ("read", "delta"):
+        raise ConfigurationError(f"cadence must be one of read, delta, not {cadence!r}")
+    if not callable(getattr(provider, "feed", None)):
+        raise ConfigurationError(
+            "provider must be a fresh decoder of a dialect, such as route('openai/gpt-4o').provider.decoder(), "
+            f"not {provider!r}"
+        )
 
 
 HANDLERS: dict[type, Callable[[StreamDecoder[Any], Any], None]] = {  # Any: each handler takes its own event

@@ -66,6 +66,7 @@ _SAYING_WHY = 5.0  # seconds for the body of an answer that is no stream, which 
 _CLOSING = 1.0  # seconds that closing a connection may take
 _DRAINING = 0.05  # seconds that the end of a body may take after the dialect's own mark of the end
 _DRAINED_READS = 4
+_LOOKS = 16  # at a body that may have come whole, though its end has not
 
 _HEADERS = re.compile(r"(?:x-ratelimit-|anthropic-ratelimit-|ratelimit|retry-after|x-should-retry)|.*request-id$")
 
@@ -385,10 +386,12 @@ class Exchange(Generic[T]):
 
     async def _collect(self, body: AsyncIterator[bytes], collected: bytearray, most: int) -> None:
         """Add to `collected` what comes, until the body ends, is longer than `most`, or is whole and goes on silent."""
-        tried, until = 0, self._first_at
+        looks, looked_at, until = 0, 0, self._first_at
         while len(collected) <= most:
-            if len(collected) > 2 * tried and collected[-64:].rstrip().endswith((b"}", b"]")):
-                tried = len(collected)
+            may_be_whole = collected[-64:].rstrip().endswith((b"}", b"]"))
+            # Some looks whatever comes, later ones as it doubles: they stay a small multiple of the reading.
+            if may_be_whole and (looks < _LOOKS or len(collected) > 2 * looked_at):
+                looks, looked_at = looks + 1, len(collected)
                 if is_json(collected):
                     until = min(until, self._clock.now() + _SAYING_WHY)
             try:
@@ -445,7 +448,7 @@ class Exchange(Generic[T]):
         why = "" if error is None else f", {type(error).__name__}"  # the error's sentence may quote the answer
         _logger.debug("%s: %s after %.3f s%s", self._name, found.kind, timings.total, why)
         if self._tell is not None:
-            self._tell(AttemptEnded(attempt, timings.total or 0.0, timings.first_byte))
+            self._tell(AttemptEnded(attempt, timings.total or 0.0, timings.first_byte, error))
         return last
 
     async def _close(self) -> None:

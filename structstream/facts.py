@@ -2,7 +2,8 @@
 
 A fact is told where it happens: by the exchange, by a policy, by a guardrail. What an observer makes of it (a log line,
 a metric, a span) is its own business, and never that of the stream. No fact holds text of a prompt or an answer but
-`Stepped` and `StreamEnded`, which carry the response itself, and `StreamInfo`, which carries the request.
+`Stepped` and `StreamEnded`, which carry the response itself, `AttemptEnded`, whose error may quote it, and `StreamInfo`,
+which carries the request.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
+    from .errors import StructStreamError
     from .request import StreamingStructuredRequest
     from .response import Attempt, AttemptPlan, Outcome, OutcomeKind, StreamingResponse
 
@@ -108,11 +110,15 @@ class Stepped(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnded:
-    """A call to a provider ended, `seconds` after it began; `attempt` tells how."""
+    """A call to a provider ended, `seconds` after it began; `attempt` tells how, and `error` is the typed error.
+
+    `first_token` are the seconds until its first bytes; None where none came.
+    """
 
     attempt: Attempt
     seconds: float
     first_token: float | None = None
+    error: StructStreamError | None = field(default=None, repr=False)  # its sentence may quote the answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,7 +179,7 @@ def _before_refused(text: str, shape: Shape, context: object) -> Opened | None:
             opened.cut(len(opened.containers) - 1)
         return opened
     except (JSONSyntaxError, JSONLimitError):
-        pass
+        return None  # it was no value that was refused
     return None
 
 

@@ -9,6 +9,7 @@ import asyncio
 import os
 import threading
 import weakref
+from abc import abstractmethod
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
@@ -116,7 +117,39 @@ class SyncStructuredLLMService:
         self.close()
 
 
-class SyncStructuredStream(Generic[T]):
+class _Steps(Generic[T]):
+    """Steps for a ``for`` loop and a ``with`` block, read on the background loop."""
+
+    _background: BackgroundLoop
+    _read: AsyncIterator[StreamingResponse[T]]
+
+    @abstractmethod
+    def close(self) -> None:
+        """Leave them."""
+
+    def __iter__(self) -> Iterator[StreamingResponse[T]]:
+        return self
+
+    def __next__(self) -> StreamingResponse[T]:
+        try:
+            step = self._background.run(_step(self._read))
+        except KeyboardInterrupt:
+            self.close()
+            raise
+        if step is None:
+            raise StopIteration
+        return step
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class SyncStructuredStream(_Steps[T]):
     """A stream for a ``for`` loop and a ``with`` block; see `StructuredStream`.
 
     Leaving by ``break`` closes the connection when the stream is no longer referred to; a ``with`` block closes it for
@@ -124,7 +157,7 @@ class SyncStructuredStream(Generic[T]):
     """
 
     def __init__(self, stream: StructuredStream[T], background: BackgroundLoop) -> None:
-        self._stream = stream
+        self._stream = self._read = stream
         self._background = background
         background.streams.add(stream)
 
@@ -198,29 +231,8 @@ class SyncStructuredStream(Generic[T]):
         if not self._background.is_over:
             self._background.run(self._stream.aclose())
 
-    def __iter__(self) -> Iterator[StreamingResponse[T]]:
-        return self
 
-    def __next__(self) -> StreamingResponse[T]:
-        try:
-            step = self._background.run(_step(self._stream))
-        except KeyboardInterrupt:
-            self.close()
-            raise
-        if step is None:
-            raise StopIteration
-        return step
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class SyncBranch(Generic[T]):
+class SyncBranch(_Steps[T]):
     """The steps of a stream for one of its consumers, for a ``for`` loop and a ``with`` block; see `tee`.
 
     One thread at a time may ask it for a step. Leaving it takes nothing from the others; with the last one the stream
@@ -228,33 +240,12 @@ class SyncBranch(Generic[T]):
     """
 
     def __init__(self, branch: Branch[T], background: BackgroundLoop) -> None:
-        self._branch = branch
+        self._branch = self._read = branch
         self._background = background
 
     def close(self) -> None:
         """Leave; the stream is closed once every consumer has left."""
         self._background.run(self._branch.aclose())
-
-    def __iter__(self) -> Iterator[StreamingResponse[T]]:
-        return self
-
-    def __next__(self) -> StreamingResponse[T]:
-        try:
-            step = self._background.run(_step(self._branch))
-        except KeyboardInterrupt:
-            self.close()
-            raise
-        if step is None:
-            raise StopIteration
-        return step
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 async def _step(stream: AsyncIterator[StreamingResponse[T]]) -> StreamingResponse[T] | None:
@@ -356,7 +347,7 @@ def _live(started: Future[asyncio.AbstractEventLoop], streams: weakref.WeakSet[S
 
 async def _all_left(streams: Iterable[StructuredStream[Any]]) -> None:  # Any: of any response model
     for stream in list(streams):
-        with suppress(Exception):
+        with suppress(Exception):  # the loop ends: nobody is left to hear what a caller's own transport raises
             await stream.aclose()
 
 

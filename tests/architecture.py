@@ -81,8 +81,6 @@ _CORES = (*_WORDS, *_CORE, "confidence", *_DECODER)
 _BELOW = (*_CORES, "providers", "providers.*", *_EDGE, *_SERVICE)
 # A guardrail may stand on the pattern matcher; the front of the package names them all.
 _OWN = {"guardrails": ("guardrails.*",)}
-_OPTIONAL = frozenset({"genai_prices", "opentelemetry", "prometheus_client", "pyrate_limiter", "redis", "tenacity"})
-_NOW = frozenset({"time"})  # the clock alone tells the time and sleeps
 
 # The first row whose pattern fits is the module's floor. See the table "Who may import whom" of the design.
 FLOORS: Sequence[Floor] = (

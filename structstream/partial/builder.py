@@ -11,7 +11,7 @@ from pydantic_core import SchemaError
 from structstream.errors import InvalidOutputError
 from structstream.jsonsink import JSONLimits
 from structstream.jsonstream import JSONStream
-from structstream.text import MANY, TextBuffer, render_path
+from structstream.text import TextBuffer, render_path
 
 from .estimate import Estimate
 from .nodes import ABSENT, CLOSED, Node, TextNode, is_held, open_path
@@ -159,12 +159,7 @@ class Builder:
     def piece(self, text: str) -> None:
         node = self.text
         if node is not None:
-            # As `TextBuffer.append`: a call for each delta is saved.
-            buffer = node.buffer
-            buffer.loose.append(text)
-            buffer.length += len(text)
-            if len(buffer.loose) >= MANY:
-                buffer.settle()
+            node.buffer.append(text)
             self.opened = node
 
     # --- keys ---

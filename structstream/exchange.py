@@ -35,7 +35,7 @@ from .providers import schema_of, wrap_key
 from .resilience import Flow, Pull
 from .response import Attempt, OutcomeKind, Timings
 from .transport import Readable
-from .unstreamed import MAX_ERROR_BODY, REQUEST_IDS, is_json, moved, refusal, unasked
+from .unstreamed import MAX_ERROR_BODY, REQUEST_IDS, SAYING_WHY, collect, moved, refusal, unasked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,11 +62,9 @@ _logger = logging.getLogger("structstream")
 
 _MAX_WHOLE_BODY = 64 << 20  # bytes of an answer that was not asked to stream
 _MAX_UNASKED_BODY = 16 << 20  # bytes of one that was
-_SAYING_WHY = 5.0  # seconds for the body of an answer that is no stream, which says why
 _CLOSING = 1.0  # seconds that closing a connection may take
 _DRAINING = 0.05  # seconds that the end of a body may take after the dialect's own mark of the end
 _DRAINED_READS = 4
-_LOOKS = 16  # at a body that may have come whole, though its end has not
 
 _HEADERS = re.compile(r"(?:x-ratelimit-|anthropic-ratelimit-|ratelimit|retry-after|x-should-retry)|.*request-id$")
 
@@ -119,28 +117,9 @@ class Exchange(Generic[T]):
         if guardrails:
             self._call = replace(self._call, guardrails=tuple(guardrails))
         self._streams = request.enable_streaming and self._mode not in route.spec.whole_modes
-        going_on = request.continuation
-        if going_on is not None and stream is None:
-            going_on = replace(going_on, take_up=None)
         self._number = ledger.number()
-        self._decoder: StreamDecoder[T] = StreamDecoder(
-            request.response_model,
-            route.provider.decoder() if stream is None else route.provider.decoder_of_rest(),
-            tool=self._mode == "tool",
-            tool_name=schema_of(request).name,
-            lenient=self._mode == "prompted" or route.spec.lenient,
-            wrap_key=wrap_key(request.response_model),
-            cadence=request.cadence,
-            chunk_size=request.streaming_chunk_size,
-            limits=limits,
-            max_event_bytes=max_event_bytes,
-            context=request.context,
-            fail_fast=request.fail_fast,
-            attempt=self._number,
-            continuation=going_on,
-            estimate=ledger.estimate,
-            guardrails=guardrails,
-            tell=tell,
+        self._decoder: StreamDecoder[T] = self._make_decoder(
+            takes_up=stream is not None, limits=limits, max_event_bytes=max_event_bytes, guardrails=guardrails
         )
         self._sent = False
         self._now = clock.now
@@ -160,6 +139,39 @@ class Exchange(Generic[T]):
         self._steps: Sequence[StreamingResponse[T]] = ()  # what was read last, not handed over yet
         # Where only brackets are missing of an answer that broke off, nothing is sent.
         self._asks = request.continuation is None or request.continuation.asks
+
+    def _make_decoder(
+        self,
+        *,
+        takes_up: bool,
+        limits: JSONLimits | None,
+        max_event_bytes: int | None,
+        guardrails: Sequence[Guardrail],
+    ) -> StreamDecoder[T]:
+        """What reads the answer; `takes_up`: the stream goes on in the middle of a text."""
+        request, route = self._request, self._route
+        going_on = request.continuation
+        if going_on is not None and not takes_up:
+            going_on = replace(going_on, take_up=None)
+        return StreamDecoder(
+            request.response_model,
+            route.provider.decoder_of_rest() if takes_up else route.provider.decoder(),
+            tool=self._mode == "tool",
+            tool_name=schema_of(request).name,
+            lenient=self._mode == "prompted" or route.spec.lenient,
+            wrap_key=wrap_key(request.response_model),
+            cadence=request.cadence,
+            chunk_size=request.streaming_chunk_size,
+            limits=limits,
+            max_event_bytes=max_event_bytes,
+            context=request.context,
+            fail_fast=request.fail_fast,
+            attempt=self._number,
+            continuation=going_on,
+            estimate=self._ledger.estimate,
+            guardrails=guardrails,
+            tell=self._tell,
+        )
 
     def run(self) -> Steps:
         """Yield each step; the last one carries the outcome. Leaving at any point closes the connection."""
@@ -181,7 +193,7 @@ class Exchange(Generic[T]):
                         while True:
                             steps, self._steps = self._steps, ()
                             if steps and self._first_partial is None:
-                                self._first_partial = self._clock.now() - self._began
+                                self._first_partial = self._now() - self._began
                             for step in patience.steps(steps):
                                 yield step
                             while judged and decoder.asks is not None:
@@ -214,7 +226,7 @@ class Exchange(Generic[T]):
             await self._close()
 
     def _begin(self) -> None:
-        self._began = self._asked = self._clock.now()
+        self._began = self._asked = self._now()
         self._ledger.outcome = None
         self._ledger.watch(self._watchdog)
         _logger.debug("%s: attempt %d starts, mode %s", self._name, self._number, self._mode)
@@ -284,7 +296,7 @@ class Exchange(Generic[T]):
             with self._watchdog.until(self._first_at):
                 data = await anext(body, b"")
             if data and self._first_byte is None:
-                self._first_byte = self._clock.now() - self._began
+                self._first_byte = self._now() - self._began
                 _logger.debug("%s: first byte after %.3f s", self._name, self._first_byte)
                 if self._tell is not None:
                     self._tell(FirstToken(self._number, self._route.spec.name, self._route.model, self._first_byte))
@@ -316,7 +328,7 @@ class Exchange(Generic[T]):
 
     async def _read_on(self) -> None:
         """Read once, and leave what that brings in `_steps`, or note that the body is `_over`."""
-        self._asked = asked = self._clock.now()
+        self._asked = asked = self._now()
         self._watchdog.wait(min(asked + self._between, self._total_at), asked)
         data = await anext(self._body, b"")
         self._watchdog.rest()
@@ -352,7 +364,7 @@ class Exchange(Generic[T]):
 
     async def _take_whole(self, body: AsyncIterator[bytes], start: bytes) -> None:
         """Take a whole answer that came though a stream was asked for, or raise what else it is."""
-        self._first_at = min(self._total_at, self._clock.now() + self._between)
+        self._first_at = min(self._total_at, self._now() + self._between)
         collected, whole = bytearray(start), False
         with suppress(DeadlinePassed, StructStreamError):
             await self._collect(body, collected, _MAX_UNASKED_BODY)
@@ -377,7 +389,7 @@ class Exchange(Generic[T]):
 
     async def _refused(self, body: AsyncIterator[bytes], start: bytes) -> ProviderError:
         """Read what came instead of an event stream, as far and as long as is wanted, and return what it means."""
-        self._first_at = min(self._first_at, self._clock.now() + _SAYING_WHY)
+        self._first_at = min(self._first_at, self._now() + SAYING_WHY)
         collected, whole = bytearray(start), False
         with suppress(DeadlinePassed, StructStreamError):
             await self._collect(body, collected, MAX_ERROR_BODY)
@@ -385,32 +397,14 @@ class Exchange(Generic[T]):
         return self._error(bytes(collected), whole=whole)
 
     async def _collect(self, body: AsyncIterator[bytes], collected: bytearray, most: int) -> None:
-        """Add to `collected` what comes, until the body ends, is longer than `most`, or is whole and goes on silent."""
-        looks, looked_at, until = 0, 0, self._first_at
-        while len(collected) <= most:
-            may_be_whole = collected[-64:].rstrip().endswith((b"}", b"]"))
-            # Some looks whatever comes, later ones as it doubles: they stay a small multiple of the reading.
-            if may_be_whole and (looks < _LOOKS or len(collected) > 2 * looked_at):
-                looks, looked_at = looks + 1, len(collected)
-                if is_json(collected):
-                    until = min(until, self._clock.now() + _SAYING_WHY)
-            try:
-                with self._watchdog.until(until):
-                    data = await anext(body, b"")
-            except DeadlinePassed:
-                if until == self._first_at:
-                    raise
-                break
-            if not data:
-                break
-            collected += data
+        await collect(body, collected, most, until=self._first_at, watchdog=self._watchdog, now=self._now)
 
     def _error(self, body: bytes, *, whole: bool = True) -> ProviderError:
         return refusal(self._route.provider, self._answer, body, whole=whole)
 
     def _late(self) -> StreamTimeoutError:
         """Say which deadline passed: the one that was due first."""
-        timeouts, now = self._request.timeouts, self._clock.now()
+        timeouts, now = self._request.timeouts, self._now()
         if now >= self._total_at:
             return self._ledger.late()
         if now >= self._first_at and self._asked == self._began and timeouts.first_token is not None:
@@ -439,7 +433,7 @@ class Exchange(Generic[T]):
         ledger = self._ledger
         if self._sent or found.kind is not OutcomeKind.BLOCKED:  # what the prompt kept from being sent was no call
             ledger.attempts.append(attempt)
-        timings = Timings(self._first_byte, self._first_partial, self._clock.now() - self._began)
+        timings = Timings(self._first_byte, self._first_partial, self._now() - self._began)
         outcome = replace(found, usage=usage, timings=timings, attempts=tuple(ledger.attempts), headers=self._headers)
         last.outcome = ledger.outcome = outcome
         if error is not None:
@@ -468,7 +462,7 @@ class Exchange(Generic[T]):
             if self._said_all:
                 await self._drain(answer, guard)
         finally:
-            with guard.until(self._clock.now() + _CLOSING):
+            with guard.until(self._now() + _CLOSING):
                 await answer.aclose()
 
     async def _drain(self, answer: HTTPAnswer, guard: Watchdog) -> None:
@@ -476,7 +470,7 @@ class Exchange(Generic[T]):
         body = aiter(answer)
         with suppress(DeadlinePassed, StructStreamError):
             for _ in range(_DRAINED_READS):
-                with guard.until(self._clock.now() + _DRAINING):
+                with guard.until(self._now() + _DRAINING):
                     if not await anext(body, b""):
                         return
 

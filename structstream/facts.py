@@ -2,8 +2,8 @@
 
 A fact is told where it happens: by the exchange, by a policy, by a guardrail. What an observer makes of it (a log line,
 a metric, a span) is its own business, and never that of the stream. No fact holds text of a prompt or an answer but
-`Stepped` and `StreamEnded`, which carry the response itself, `AttemptEnded`, whose error may quote it, and `StreamInfo`,
-which carries the request.
+`Stepped` and `StreamEnded`, which carry the response itself, `AttemptEnded`, whose error may quote it, and
+`StreamInfo`, which carries the request.
 """
 
 from __future__ import annotations

@@ -8,24 +8,31 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from .clock import DeadlinePassed
 from .errors import ProtocolError, UnexpectedResponseError
 from .events import Failed, Finished, TextDelta, ToolDelta
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
+    from .clock import Watchdog
     from .errors import ProviderError
     from .events import ProviderEvent
     from .providers import Provider
     from .transport import HTTPAnswer
 
-__all__ = ["MAX_ERROR_BODY", "REQUEST_IDS", "is_json", "moved", "refusal", "unasked"]
+__all__ = ["MAX_ERROR_BODY", "REQUEST_IDS", "SAYING_WHY", "collect", "is_json", "moved", "refusal", "unasked"]
 
 MAX_ERROR_BODY = 64 << 10
 """Bytes of an answer that is no answer of the model: enough for its sentence."""
 
+SAYING_WHY = 5.0
+"""Seconds for the body of an answer that is no stream, which says why; and for the end of one that has come whole."""
+
 REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "x-ms-request-id")
 """The headers that may name the call."""
+
+_LOOKS = 16  # at a body that may have come whole, though its end has not
 
 # Any of these makes a body in one piece an answer.
 _ANSWERS = frozenset({TextDelta, ToolDelta, Finished})
@@ -73,6 +80,49 @@ def unasked(provider: Provider, body: bytes) -> Sequence[ProviderEvent]:
         return ()
     said = {type(event) for event in events}
     return events if said & _ANSWERS and Failed not in said else ()
+
+
+async def collect(
+    body: AsyncIterator[bytes],
+    collected: bytearray,
+    most: int,
+    *,
+    until: float,
+    watchdog: Watchdog,
+    now: Callable[[], float],
+) -> None:
+    """Add to `collected` what comes, until the body ends, is longer than `most`, or is whole and goes on silent.
+
+    Args:
+        body: what is read.
+        collected: what has come of it before; what it is added to.
+        most: bytes.
+        until: the deadline, on the clock.
+        watchdog: guards each wait.
+        now: the clock.
+
+    Raises:
+        DeadlinePassed: the body was not whole by then.
+        Interrupted, ConnectionFailedError: as the wait and the read.
+    """
+    looks, looked_at, patience = 0, 0, until
+    while len(collected) <= most:
+        may_be_whole = collected[-64:].rstrip().endswith((b"}", b"]"))
+        # Some looks whatever comes, later ones as it doubles: they stay a small multiple of the reading.
+        if may_be_whole and (looks < _LOOKS or len(collected) > 2 * looked_at):
+            looks, looked_at = looks + 1, len(collected)
+            if is_json(collected):
+                patience = min(patience, now() + SAYING_WHY)
+        try:
+            with watchdog.until(patience):
+                data = await anext(body, b"")
+        except DeadlinePassed:
+            if patience == until:
+                raise
+            break
+        if not data:
+            break
+        collected += data
 
 
 def is_json(body: bytes | bytearray) -> bool:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import AsyncGenerator
 from typing import NamedTuple
 
 import pytest
 
+from structstream.clock import DeadlinePassed, Watchdog
 from structstream.errors import RateLimitedError
 from structstream.events import TextDelta
 from structstream.providers import route
-from structstream.unstreamed import MAX_ERROR_BODY, moved, refusal, unasked
+from structstream.testing import FakeClock
+from structstream.unstreamed import MAX_ERROR_BODY, SAYING_WHY, collect, moved, refusal, unasked
 
 WHOLE = {
     "openai/gpt-4o": {"choices": [{"message": {"content": "[1]"}, "finish_reason": "stop"}]},
@@ -61,3 +65,40 @@ def test_a_redirect_names_the_host_and_nothing_else(location: str) -> None:
     assert "the host other.example" in str(error)
     assert "hidden" not in str(error)
     assert (error.status, error.request_id, error.retryable) == (307, "r1", False)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("size", [3, 7, 1000])
+async def test_a_body_that_is_whole_is_waited_for_no_longer_than_to_say_why(size: int) -> None:
+    """Also where it is cut behind a bracket that closes something else."""
+    body = json.dumps({"choices": [{"message": {"content": "[1]"}} for _ in range(3)]}).encode()
+    clock = FakeClock()
+
+    async def never_ends() -> AsyncGenerator[bytes, None]:
+        for at in range(0, len(body), size):
+            yield body[at : at + size]
+        await asyncio.Event().wait()
+
+    async def collected(most: int) -> bytes:
+        found, watchdog = bytearray(), Watchdog(clock)
+        try:
+            await collect(never_ends(), found, most, until=clock.now() + 60, watchdog=watchdog, now=clock.now)
+        finally:
+            watchdog.close()
+        return bytes(found)
+
+    reading = asyncio.ensure_future(collected(1 << 20))
+    await clock.advance(0)
+    await clock.advance(SAYING_WHY - 0.1)
+    assert not reading.done()
+    await clock.advance(0.2)
+    assert await reading == body
+    assert len(await collected(20)) <= 20 + size
+    body = body[:-1]
+    reading = asyncio.ensure_future(collected(1 << 20))
+    await clock.advance(0)
+    await clock.advance(59)
+    assert not reading.done()
+    await clock.advance(2)
+    with pytest.raises(DeadlinePassed):
+        await reading

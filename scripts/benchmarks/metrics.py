@@ -95,14 +95,16 @@ def reader(memory: Memory, settings: dict[str, Any]) -> Callable[[], None]:
     service = StructuredLLMService(memory, **settings)
     request = StreamingStructuredRequest(response_model=Records, model="openai/gpt-4o", messages=MESSAGES)
 
-    async def read() -> None:
-        async with service.route_structured_streaming(request) as stream:
-            async for response in stream:
-                response.partial_result  # noqa: B018  # made when looked at
-        if response.error:
-            raise RuntimeError(f"the stream failed: {response.error}")
+    return lambda: asyncio.run(drained(service, request))
 
-    return lambda: asyncio.run(read())
+
+async def drained(service: StructuredLLMService, request: StreamingStructuredRequest[Any]) -> None:
+    """Read one answer to its end, looking at every partial object."""
+    async with service.route_structured_streaming(request) as stream:
+        async for response in stream:
+            response.partial_result  # noqa: B018  # made when looked at
+    if response.error:
+        raise RuntimeError(f"the stream failed: {response.error}")
 
 
 def run(options: Options) -> Section:

@@ -25,7 +25,7 @@ from structstream import (
 
 from .documents import Records, records
 from .measure import interleaved
-from .metrics import Memory, end_to_end
+from .metrics import Memory, drained, end_to_end
 from .report import Bar, Cell, Section, Table
 
 if TYPE_CHECKING:
@@ -58,15 +58,11 @@ def reader(memory: Memory, policies: Policies, runner: asyncio.Runner) -> Callab
     numbers = count()
     request = StreamingStructuredRequest(response_model=Records, model="openai/gpt-4o", prompt="A list of people")
 
-    async def read() -> None:
+    def read() -> None:
         asked = replace(request, prompt=f"{request.prompt}, the {next(numbers)}th")
-        async with service.route_structured_streaming(asked) as stream:
-            async for response in stream:
-                response.partial_result  # noqa: B018  # made when looked at
-        if response.error:
-            raise RuntimeError(f"the stream failed: {response.error}")
+        runner.run(drained(service, asked))
 
-    return lambda: runner.run(read())
+    return read
 
 
 def run(options: Options) -> Section:

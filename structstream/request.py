@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from math import inf
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args
 
@@ -192,17 +193,11 @@ class StreamingStructuredRequest(Generic[T]):
 
         Callbacks, deadlines, retries, guardrails, headers and the validation context do not count.
         """
-        model = self.response_model
-        name = f"{getattr(model, '__module__', '')}.{getattr(model, '__qualname__', '')} {model!r}"
         decides: dict[str, object] = {field: getattr(self, field) for field in _DECIDES}
-        try:
-            decides["type"] = [name, TypeAdapter(model).json_schema()]
-        except (PydanticUserError, SchemaError, NameError):
-            decides["type"] = name  # a type without a JSON schema can be known by its name only
+        decides["type"] = _type_text(self.response_model)
         if self.continuation is not None:
             decides["continuation"] = self.continuation.fingerprint()
-        text = json.dumps(_plain(decides), sort_keys=True, default=repr, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.sha256(_canonical(decides).encode()).hexdigest()
 
     def __repr__(self) -> str:
         # The conversation and the headers stay out: a repr ends up in logs.
@@ -226,6 +221,36 @@ def _texts(value: object) -> list[str]:
     if isinstance(value, Mapping):
         return [text for name, item in value.items() if name not in _NO_TEXT for text in _texts(item)]
     return [text for item in value for text in _texts(item)] if isinstance(value, list | tuple) else []
+
+
+def _type_text(model: Any) -> str:  # Any: typing constructs are no types
+    """What tells one type from another: its name and its schema."""
+    spelling = repr(model)
+    name = f"{getattr(model, '__module__', '')}.{getattr(model, '__qualname__', '')} {spelling}"
+    try:
+        return f"{name} {_schema_text(model, spelling)}"
+    except (PydanticUserError, SchemaError, NameError):
+        return name  # a type without a JSON schema can be known by its name only
+
+
+def _schema_text(model: Any, spelling: str) -> str:  # Any: as above
+    try:
+        hash(model)
+    except TypeError:
+        return _made_schema_text(model, spelling)
+    # `int | str` equals `str | int`, yet they are not the same: the spelling is part of the key.
+    return _cached_schema_text(model, spelling)
+
+
+def _made_schema_text(model: Any, spelling: str) -> str:  # Any: as above
+    return _canonical(TypeAdapter(model).json_schema())
+
+
+_cached_schema_text = lru_cache(maxsize=512)(_made_schema_text)
+
+
+def _canonical(value: object) -> str:
+    return json.dumps(_plain(value), sort_keys=True, default=repr, separators=(",", ":"))
 
 
 def _plain(value: object) -> object:

@@ -164,10 +164,11 @@ class Run(Generic[T]):
         if tell is not None:
             tell(StreamBegan(began))
             heard = _Heard(tell, now)
+        hears, taken = (None, None) if heard is None else (heard.hear, heard.taken)
         left = True
         try:
             async with aclosing(steps):
-                last: StreamingResponse[T] = yield Rest(steps, each=heard)
+                last: StreamingResponse[T] = yield Rest(steps, each=hears, taken=taken)
                 if heard is not None:
                     heard.hear(last)
                 held = 0.0 if heard is None else heard.held
@@ -202,10 +203,11 @@ class _Heard:
         self.held = 0.0
         """Seconds."""
 
-    def hear(self, step: StreamingResponse[Any]) -> None:
+    def hear(self, step: StreamingResponse[Any]) -> bool:
         self._handed = handed = self._now()
         # Without the named tuple's own constructor, which takes thrice as long.
         self._tell(tuple.__new__(Stepped, (step, handed)))
+        return False
 
     def taken(self) -> None:
         if self._handed is not None:

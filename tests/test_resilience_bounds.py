@@ -110,4 +110,4 @@ def test_bytes_are_those_of_utf_8(texts: list[str], most: int) -> None:
         spent.add(text)
     size = len("".join(texts).encode("utf-8", "replace"))
     assert spent.bytes == size
-    assert (spent.passed(now=0) is not None) is (size > most)
+    assert (spent.passed(0) is not None) is (size > most)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, strategies as st
 
 from structstream.errors import ConfigurationError, IncompleteError, TruncatedError
 from structstream.facts import CacheLooked
@@ -71,7 +72,9 @@ async def test_an_answer_is_found_until_its_time_is_over(opens: Opens, today: To
 
 
 async def test_what_is_kept_outlives_the_process_and_is_shared(opens: Opens) -> None:
-    await opens().put("a", Kept("[1]", "large"))
+    first = opens()
+    await first.put("a", Kept("[1]", "large"))
+    await first.statistics()  # asked for after it was written
     assert await opens().get("a") == Kept("[1]", "large")
 
 
@@ -179,9 +182,57 @@ def test_a_database_of_something_else_is_left_alone(opens: Opens, tmp_path: Path
 def test_a_file_of_a_newer_version_is_left_alone(opens: Opens, tmp_path: Path) -> None:
     opens().close()
     with closing(sqlite3.connect(tmp_path / "answers.sqlite3")) as other:
-        other.execute("PRAGMA user_version = 2")
+        other.execute("PRAGMA user_version = 3")
     with pytest.raises(ConfigurationError, match="newer version"):
         opens()
+
+
+async def test_a_file_of_an_older_version_is_brought_up_to_this_one(opens: Opens, tmp_path: Path) -> None:
+    first = opens()
+    for at in range(3):
+        await first.put(str(at), Kept("x" * at, "large"))
+    first.close()
+    with closing(sqlite3.connect(tmp_path / "answers.sqlite3")) as older:  # as version 1 was: without what is counted
+        older.executescript("DROP TRIGGER answers_came; DROP TRIGGER answers_went; DROP TABLE totals;")
+        older.execute("PRAGMA user_version = 1")
+    caches = [opens(), opens()]
+    assert await caches[0].get("2") is not None
+    await caches[1].put("1", Kept("y" * 10, "large"))
+    sizes = await caches[1].statistics(), await caches[0].statistics()
+    assert [(each.rows, each.bytes) for each in sizes] == [(3, 12), (3, 12)]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.none() | st.integers(0, 40), st.integers(0, 30))))
+def test_what_is_counted_is_what_is_there(changes: list[tuple[str, int | None, int]]) -> None:
+    """Law: whatever comes, is replaced, is dropped, makes room or is too old, the sums are those of all rows."""
+
+    async def changed() -> None:
+        today = Today()
+        policy = CachePolicy(path=":memory:", most_bytes=100, most_rows=3, ttl=40, stale=0)
+        with closing(AnswerCache(policy, today=today)) as cache:
+            for key, size, later in changes:
+                today.now += later
+                await (cache.drop(key) if size is None else cache.put(key, Kept("ä" * size, "large")))
+                counted = await cache.statistics()
+                rows = cache._database.execute("SELECT length(CAST(text AS BLOB)) FROM answers").fetchall()
+                assert (counted.rows, counted.bytes) == (len(rows), sum(length for (length,) in rows))
+                assert counted.bytes <= 100
+                assert counted.rows <= 3
+
+    asyncio.run(changed())
+
+
+async def test_who_keeps_an_answer_waits_for_no_disk_but_behind_another(opens: Opens, tmp_path: Path) -> None:
+    cache = opens()
+    with closing(sqlite3.connect(tmp_path / "answers.sqlite3")) as other:
+        other.execute("BEGIN IMMEDIATE")  # holds the file
+        await cache.put("a", Kept("[1]", "large"))
+        second = asyncio.ensure_future(cache.put("b", Kept("[2]", "large")))
+        await asyncio.sleep(0)
+        assert not second.done()
+        other.rollback()
+    await second
+    assert [kept and kept.text for kept in (await cache.get("a"), await cache.get("b"))] == ["[1]", "[2]"]
 
 
 def test_a_path_that_cannot_be_is_refused(opens: Opens, tmp_path: Path) -> None:
@@ -197,8 +248,7 @@ async def test_a_database_that_refuses_is_as_good_as_an_empty_one(
 ) -> None:
     cache = opens()
     with closing(sqlite3.connect(tmp_path / "answers.sqlite3")) as other:
-        other.execute("DROP TABLE answers")
-        other.commit()
+        other.executescript("DROP TABLE answers; DROP TABLE totals;")
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
             await cache.put("a", Kept("[1]", "large"))

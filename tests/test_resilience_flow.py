@@ -6,8 +6,9 @@ import asyncio
 import gc
 import itertools
 import traceback
+from collections.abc import Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Literal, get_args
 
 import pytest
 from hypothesis import given, strategies as st
@@ -67,18 +68,35 @@ class Seen:
             await asyncio.sleep(0)
             self.told.append("call closed")
 
-    def by_rest(self, name: str) -> Layer:
-        """A policy that looks at the first and at the last step."""
+    def by_rest(self, name: str, ends_at: int = 0, begins: bool = False) -> Layer:
+        """A policy that looks at the first and at the last step.
+
+        Args:
+            name: what it is called in `told`.
+            ends_at: the number of the step at which it ends the call; 0 for none.
+            begins: whether it takes the first step itself.
+        """
+        hear = Hears(self.told, name, ends_at)
 
         def layer(call: Call) -> Call:
             @flowing
             async def run(request: StreamingStructuredRequest[Any]) -> Parts:
                 try:
                     async with aclosing(call(request)) as steps:
-                        last = yield Rest(steps, lambda step: self.told.append(f"{name} {step.attempt}"))
+                        last = await anext(steps) if begins else None
+                        if last is not None and last.outcome is None:
+                            hear.first(last)
+                            if not hear.hear(last):
+                                yield last
+                                last = yield Rest(steps, each=hear.hear)
+                        elif last is None:
+                            last = yield Rest(steps, hear.first, hear.hear)
                         self.resumed += 1
-                        self.told.append(f"{name} last")
-                        yield last
+                        if last.outcome is not None:
+                            self.told.append(f"{name} last")
+                            yield last
+                    if last.outcome is None:
+                        yield ended(OutcomeKind.BLOCKED, UnavailableError(name))
                 except ZeroDivisionError:
                     self.told.append(f"{name} raised")
                     raise
@@ -89,8 +107,9 @@ class Seen:
 
         return layer
 
-    def by_step(self, name: str) -> Layer:
+    def by_step(self, name: str, ends_at: int = 0) -> Layer:
         """The same, which hands on each step."""
+        hear = Hears(self.told, name, ends_at)
 
         def layer(call: Call) -> Call:
             async def run(request: StreamingStructuredRequest[Any]) -> Steps:
@@ -100,10 +119,15 @@ class Seen:
                         async for step in steps:
                             if step.outcome is not None:
                                 self.told.append(f"{name} last")
-                            elif first:
-                                self.told.append(f"{name} {step.attempt}")
+                            else:
+                                if first:
+                                    hear.first(step)
+                                if hear.hear(step):
+                                    break
                             first = False
                             yield step
+                    if step.outcome is None:
+                        yield ended(OutcomeKind.BLOCKED, UnavailableError(name))
                 except ZeroDivisionError:
                     self.told.append(f"{name} raised")
                     raise
@@ -115,14 +139,37 @@ class Seen:
         return layer
 
 
-async def drained(seen: Seen, call: Call, rests: list[bool], leave_after: int, read: bool) -> list[int | str]:
-    made = [seen.by_rest(str(at)) if rest else seen.by_step(str(at)) for at, rest in enumerate(rests)]
+class Hears:
+    """Writes down which steps a policy hears of, and has enough of them at one."""
+
+    def __init__(self, told: list[str], name: str, ends_at: int) -> None:
+        self._told, self._name, self._ends_at = told, name, ends_at
+
+    def first(self, step: StreamingResponse[Any]) -> None:
+        self._told.append(f"{self._name} first {step.attempt}")
+
+    def hear(self, step: StreamingResponse[Any]) -> bool:
+        self._told.append(f"{self._name} {step.attempt}")
+        return step.attempt == self._ends_at
+
+
+Kind = Literal["step", "rest", "begun"]
+"""How a policy hands on the steps."""
+
+
+async def drained(
+    seen: Seen, call: Call, kinds: Sequence[Kind], ends: Sequence[int], leave_after: int, read: bool
+) -> list[int | str]:
+    made = [
+        seen.by_step(str(at), end) if kind == "step" else seen.by_rest(str(at), end, kind == "begun")
+        for at, (kind, end) in enumerate(zip(kinds, ends, strict=True))
+    ]
     got: list[int | str] = []
     steps = stack(call, *made)(REQUEST)
     try:
         async with aclosing(Reader(steps) if read else steps) as reader:
             async for step in reader:
-                got.append("last" if step.outcome is not None else step.attempt)
+                got.append(step.attempt if step.outcome is None else f"{step.outcome.kind} {step.outcome.error}")
                 if len(got) == leave_after:
                     break
     except ZeroDivisionError:
@@ -130,15 +177,23 @@ async def drained(seen: Seen, call: Call, rests: list[bool], leave_after: int, r
     return got
 
 
-@given(st.lists(st.booleans(), max_size=5), st.integers(0, 6), st.booleans(), st.integers(1, 9))
+@given(
+    st.lists(st.tuples(st.sampled_from(get_args(Kind)), st.just(0) | st.integers(1, 7)), max_size=5),
+    st.integers(0, 6),
+    st.booleans(),
+    st.integers(1, 9),
+)
 def test_a_policy_that_yields_a_rest_is_one_that_hands_on_each_step(
-    rests: list[bool], count: int, fails: bool, leave_after: int
+    policies: list[tuple[Kind, int]], count: int, fails: bool, leave_after: int
 ) -> None:
+    ends = [end for _, end in policies]
+    mixed: list[Kind] = [kind for kind, _ in policies]
+    plain: list[Kind] = ["step" for _ in policies]
     found = []
-    for kinds, pulls, read in itertools.product((rests, [False] * len(rests)), (True, False), (True, False)):
+    for each, pulls, read in itertools.product((mixed, plain), (True, False), (True, False)):
         seen = Seen(count, ZeroDivisionError() if fails else None)
         call = seen.pulled if pulls else seen.call
-        found.append((asyncio.run(drained(seen, call, kinds, leave_after, read)), seen.told))
+        found.append((asyncio.run(drained(seen, call, each, ends, leave_after, read)), seen.told))
     assert all(each == found[0] for each in found)
 
 
@@ -148,8 +203,9 @@ class Ears:
     def __init__(self) -> None:
         self.heard: list[int | str] = []
 
-    def hear(self, step: StreamingResponse[Any]) -> None:
+    def hear(self, step: StreamingResponse[Any]) -> bool:
         self.heard.append(step.attempt)
+        return False
 
     def taken(self) -> None:
         if self.heard and self.heard[-1] != "taken":
@@ -165,7 +221,7 @@ async def test_a_listener_hears_of_each_step_and_of_its_being_taken(read: bool, 
     @flowing
     async def listening(request: StreamingStructuredRequest[Any]) -> Parts:
         async with aclosing(Inner(seen.by_rest("in")(seen.pulled if pulls else seen.call)(request))) as steps:
-            yield (yield Rest(steps, each=ears))
+            yield (yield Rest(steps, each=ears.hear, taken=ears.taken))
 
     steps = listening(REQUEST)
     numbers = []
@@ -175,12 +231,13 @@ async def test_a_listener_hears_of_each_step_and_of_its_being_taken(read: bool, 
             assert step.outcome is not None or ears.heard[-1] == step.attempt
     assert numbers == [1, 2, 3, 4, 5, 1]
     assert ears.heard == [1, "taken", 2, "taken", 3, "taken", 4, "taken", 5, "taken"]
-    assert seen.told == ["in 1", "in last", "call closed", "in closed"]
+    assert seen.told == ["in first 1", *(f"in {at}" for at in range(1, 6)), "in last", "call closed", "in closed"]
 
 
 @pytest.mark.anyio
-async def test_between_source_and_reader_a_step_passes_no_generator() -> None:
-    """Looked at: who waits for the function that gives the step."""
+@pytest.mark.parametrize("begins", ["", "a", "b", "abc"])
+async def test_between_source_and_reader_a_step_passes_no_generator(begins: str) -> None:
+    """Looked at: who waits for the function that gives the step, also where some policies took the first themselves."""
     seen = Seen(300)
     left = list(seen.steps)
     waiting: list[set[str]] = []
@@ -194,7 +251,8 @@ async def test_between_source_and_reader_a_step_passes_no_generator() -> None:
             yield Pull(read)
         yield ended(OutcomeKind.UNAVAILABLE, UnavailableError("no"))
 
-    steps = stack(lambda request: Flow(source()), *map(seen.by_rest, "abc"))(REQUEST)
+    policies = [seen.by_rest(name, begins=name in begins) for name in "abc"]
+    steps = stack(lambda request: Flow(source()), *policies)(REQUEST)
     assert len([step async for step in Reader(steps)]) == 301
     generators = {"_flat", "source", "run"}
     assert "_flat" in waiting[0]  # the policies want to hear the first step

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from structstream.response import Outcome, StreamingResponse
 
-from .flow import Flow, Inner, Listener, Parts, Pull, Reader, Rest, flowing
+from .flow import Flow, Inner, Parts, Pull, Reader, Rest, flowing
 
 if TYPE_CHECKING:
     from structstream.errors import StructStreamError
@@ -28,7 +28,6 @@ __all__ = [
     "Flow",
     "Inner",
     "Layer",
-    "Listener",
     "Parts",
     "Pause",
     "Pull",

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 from structstream.errors import BlockedError, BudgetExceededError
 from structstream.response import Outcome, OutcomeKind, StreamingResponse, Usage
 
-from . import ended
+from . import Rest, ended, flowing
 from .tally import CHARACTERS_PER_TOKEN, estimated
 
 if TYPE_CHECKING:
     from structstream.policies import OutputBounds
     from structstream.request import StreamingStructuredRequest
 
-    from . import Call, Layer, Steps
+    from . import Call, Layer, Parts
 
 __all__ = ["CostOf", "Spent", "bounding"]
 
@@ -42,15 +42,18 @@ class Spent:
     >>> spent = Spent(OutputBounds(max_bytes=5), began=0.0)
     >>> spent.add("äöü")
     0.75
-    >>> spent.passed(now=1.0)
+    >>> spent.passed(1.0)
     ('max_bytes', 5, 6)
     """
+
+    __slots__ = ("_began", "_bounds", "_bytes", "_cost", "_tokens", "_until", "bytes", "cost", "tokens")
 
     def __init__(self, bounds: OutputBounds, *, began: float) -> None:
         self._bounds = bounds
         self._began = began
-        most = (bounds.max_bytes, bounds.max_tokens, bounds.max_seconds, bounds.max_cost)
-        self._bytes, self._tokens, self._seconds, self._cost = (inf if each is None else each for each in most)
+        most = (bounds.max_bytes, bounds.max_tokens, bounds.max_cost)
+        self._bytes, self._tokens, self._cost = (inf if each is None else each for each in most)
+        self._until = inf if bounds.max_seconds is None else began + bounds.max_seconds
         self.bytes = 0
         self.tokens = 0.0
         self.cost = 0.0
@@ -61,7 +64,8 @@ class Spent:
         self.bytes += length if text.isascii() else len(text.encode("utf-8", "replace"))
         tokens = length / CHARACTERS_PER_TOKEN
         self.tokens += tokens
-        self.cost += tokens * price
+        if price:
+            self.cost += tokens * price
         return tokens
 
     def charge(self, tokens: float, price: float) -> None:
@@ -69,13 +73,12 @@ class Spent:
         self.tokens += tokens
         self.cost += tokens * price
 
-    def passed(self, *, now: float) -> tuple[str, float, float] | None:
+    def passed(self, now: float) -> tuple[str, float, float] | None:
         """Return the first bound that is passed, its value, and what was found; None for none."""
-        seconds = now - self._began
-        within = self.bytes <= self._bytes and self.tokens <= self._tokens and seconds <= self._seconds
-        if within and self.cost <= self._cost:
+        within = self.bytes <= self._bytes and self.tokens <= self._tokens and self.cost <= self._cost
+        if within and now <= self._until:
             return None  # as after nearly every event
-        bounds = self._bounds
+        bounds, seconds = self._bounds, now - self._began
         for name, most, found in (
             ("max_bytes", bounds.max_bytes, self.bytes),
             ("max_tokens", bounds.max_tokens, self.tokens),
@@ -108,31 +111,57 @@ def bounding(
     """
 
     def layer(call: Call) -> Call:
-        async def run(request: StreamingStructuredRequest[Any]) -> Steps:
+        @flowing
+        async def run(request: StreamingStructuredRequest[Any]) -> Parts:
             refusal, price = _priced(request, bounds, spent, cost_of)
-            found = spent.passed(now=now())
+            found = spent.passed(now())
             if refusal is None and found is not None:
                 refusal = BudgetExceededError(found[0], configured=found[1], found=found[2])
             if refusal is not None:
                 yield ended(OutcomeKind.BLOCKED, refusal)
                 return
-            counted = 0.0
+            counting = _Counting(spent, price, now)
             async with aclosing(call(request)) as steps:
-                async for step in steps:
-                    if step.outcome is None:
-                        for text in step.raw_chunks:
-                            counted += spent.add(text, price)
-                        if (found := spent.passed(now=now())) is not None:
-                            break
-                    elif step.outcome.usage is not None and not step.outcome.usage.estimated:
-                        spent.charge(step.outcome.usage.output_tokens - counted, price)
-                    yield step
-            if found is not None:
-                yield _cut(BudgetExceededError(found[0], configured=found[1], found=found[2]), lost(), step)
+                last = yield Rest(steps, each=counting.hear)
+                if last.outcome is not None:
+                    if last.outcome.usage is not None and not last.outcome.usage.estimated:
+                        spent.charge(last.outcome.usage.output_tokens - counting.tokens, price)
+                    yield last
+            if (found := counting.passed) is not None:
+                yield _cut(BudgetExceededError(found[0], configured=found[1], found=found[2]), lost(), last)
 
         return run
 
     return layer
+
+
+class _Counting:
+    """Counts each step of a call, and ends the call at the one that passes a bound.
+
+    Args:
+        spent: what the stream has cost so far.
+        price: of a token.
+        now: the clock.
+    """
+
+    __slots__ = ("_now", "_price", "_spent", "passed", "tokens")
+
+    def __init__(self, spent: Spent, price: float, now: Callable[[], float]) -> None:
+        self._spent = spent
+        self._price = price
+        self._now = now
+        self.tokens = 0.0
+        """Those of this call, as far as they were guessed."""
+        self.passed: tuple[str, float, float] | None = None
+        """The bound that was passed; see `Spent.passed`."""
+
+    def hear(self, step: StreamingResponse[Any]) -> bool:
+        """Count a step; return whether that passes a bound."""
+        spent = self._spent
+        for text in step.raw_chunks:
+            self.tokens += spent.add(text, self._price)
+        self.passed = passed = spent.passed(self._now())
+        return passed is not None
 
 
 def _priced(

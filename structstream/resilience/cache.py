@@ -11,7 +11,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing, closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,14 +40,23 @@ Replay = Callable[["StreamingStructuredRequest[Any]", str], Iterable[StreamingRe
 _logger = logging.getLogger("structstream")
 
 _APPLICATION = 0x53745374  # SQLite's application_id: that the file is ours
-_VERSION = 1  # of the table below, in SQLite's user_version
-_TABLE = """
+_VERSION = 2  # of the tables below, in SQLite's user_version
+# What is held is counted as it comes and goes: to count all rows anew takes milliseconds where there are many.
+_TABLES = """
 CREATE TABLE IF NOT EXISTS answers (
     key TEXT PRIMARY KEY, text TEXT NOT NULL, model TEXT NOT NULL, size INTEGER NOT NULL, created REAL NOT NULL,
     used REAL NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS answers_used ON answers (used, size);
 CREATE INDEX IF NOT EXISTS answers_created ON answers (created);
+CREATE TABLE IF NOT EXISTS totals (rows INTEGER NOT NULL, bytes INTEGER NOT NULL);
+INSERT INTO totals SELECT count(*), coalesce(sum(size), 0) FROM answers WHERE NOT EXISTS (SELECT 1 FROM totals);
+CREATE TRIGGER IF NOT EXISTS answers_came AFTER INSERT ON answers BEGIN
+    UPDATE totals SET rows = rows + 1, bytes = bytes + NEW.size;
+END;
+CREATE TRIGGER IF NOT EXISTS answers_went AFTER DELETE ON answers BEGIN
+    UPDATE totals SET rows = rows - 1, bytes = bytes - OLD.size;
+END;
 """
 
 
@@ -110,6 +119,7 @@ class AnswerCache:
         self._counts = CacheStatistics()
         self._closed = False
         self._said = False  # whether a failure was logged
+        self._writing: Future[None] | None = None
         self._database = self._opened()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="structstream-cache")
 
@@ -124,8 +134,16 @@ class AnswerCache:
         return await self._run(lambda: self._get(key, longest), None)
 
     async def put(self, key: str, kept: Kept) -> None:
-        """Keep an answer; those that were not used for longest make room."""
-        await self._run(lambda: self._put(key, kept), None)
+        """Keep an answer; those that were not used for longest make room.
+
+        Nobody waits for the disk: it is written behind the caller's back, and what is asked for next comes after it. Of
+        answers that come faster than they are written one waits.
+        """
+        if self._writing is not None and not self._writing.done():
+            await asyncio.wait({asyncio.wrap_future(self._writing)})
+        if not self._closed:
+            now = self._today()
+            self._writing = self._thread.submit(self._guarded, lambda: self._put(key, kept, now), None)
 
     async def drop(self, key: str) -> None:
         """Forget an answer."""
@@ -177,12 +195,13 @@ class AnswerCache:
         self._counts = replace(self._counts, hits=self._counts.hits + 1)
         return Kept(row[0], row[1], max(0.0, now - row[2]))
 
-    def _put(self, key: str, kept: Kept) -> None:
-        policy, now, size = self._policy, self._today(), len(kept.text.encode("utf-8", "surrogatepass"))
+    def _put(self, key: str, kept: Kept, now: float) -> None:
+        policy, size = self._policy, len(kept.text.encode("utf-8", "surrogatepass"))
         if size > policy.most_bytes:
             return
+        self._drop(key)  # not replaced in one statement: SQLite's triggers see no row that is replaced
         self._database.execute(
-            "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?)", (key, kept.text, kept.model, size, now, now)
+            "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?)", (key, kept.text, kept.model, size, now, now)
         )
         oldest = now - policy.ttl - policy.stale
         gone = self._database.execute("DELETE FROM answers WHERE created < ?", (oldest,)).rowcount
@@ -198,7 +217,7 @@ class AnswerCache:
         self._database.execute("DELETE FROM answers WHERE key = ?", (key,))
 
     def _sizes(self) -> tuple[int, int]:
-        rows, size = self._database.execute("SELECT count(*), coalesce(sum(size), 0) FROM answers").fetchone()
+        rows, size = self._database.execute("SELECT rows, bytes FROM totals").fetchone()
         return int(rows), int(size)
 
     def _opened(self) -> sqlite3.Connection:
@@ -221,7 +240,7 @@ class AnswerCache:
         return database
 
     def _prepare(self, database: sqlite3.Connection) -> None:
-        """Make the table in a new file, and refuse one that is not ours."""
+        """Make the tables in a new file, or those that an older one lacks, and refuse one that is not ours."""
         with closing(database.cursor()) as cursor:
             (version,) = cursor.execute("PRAGMA user_version").fetchone()
             (application,) = cursor.execute("PRAGMA application_id").fetchone()
@@ -233,10 +252,9 @@ class AnswerCache:
             with suppress(sqlite3.OperationalError):  # another process does so at this moment
                 cursor.execute("PRAGMA journal_mode = WAL")
             cursor.execute("PRAGMA synchronous = NORMAL")  # a crash may lose the newest answers: it is a cache
-            if not tables:
-                cursor.executescript(
-                    f"BEGIN; PRAGMA application_id = {_APPLICATION}; PRAGMA user_version = {_VERSION}; {_TABLE} COMMIT;"
-                )
+            if version < _VERSION:
+                mine = f"PRAGMA application_id = {_APPLICATION}; PRAGMA user_version = {_VERSION};"
+                cursor.executescript(f"BEGIN IMMEDIATE; {mine} {_TABLES} COMMIT;")
 
     def _set_aside(self, database: sqlite3.Connection) -> None:
         database.close()

@@ -3,7 +3,8 @@
 Most policies look at the first step of a call and at its last. If each of them handed on every step in between, a step
 would pass a generator for each. So a policy may yield a `Rest` instead, which tells whose steps are next; `Flow` takes
 these from their source, and brings the policy the last one. The call itself may yield a `Pull`, which tells what
-function gives the next steps; then a step passes no generator at all on its way to the `Reader`.
+function gives the next steps; then a step passes no generator at all on its way to the `Reader`. Who has to look at
+each step hears of it by a function, which may end the call.
 """
 
 from __future__ import annotations
@@ -11,61 +12,69 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, cast
 
 from structstream.response import StreamingResponse
 
 if TYPE_CHECKING:
     from structstream.request import StreamingStructuredRequest
 
-__all__ = ["Flow", "Inner", "Listener", "Parts", "Pull", "Reader", "Rest", "flowing"]
+__all__ = ["Enough", "Flow", "Hear", "Inner", "Parts", "Pull", "Reader", "Rest", "flowing"]
 
 R = TypeVar("R")
 
 _Steps = AsyncGenerator[StreamingResponse[Any], None]  # Any: of any response model
 
 
-class Listener(Protocol):
-    """Hears of each step of a call, but for the last one."""
-
-    def hear(self, step: StreamingResponse[Any]) -> None:
-        """A step is about to be handed over."""
-
-    def taken(self) -> None:
-        """Who got the step asks for the next one."""
+Hear = Callable[[StreamingResponse[Any]], bool]  # Any: of any response model
+"""Hears that a step is about to be handed over. True ends the call: the policy gets the step, and nobody else does."""
 
 
 class Rest(NamedTuple):
     """What a policy yields to have the steps of a call handed on without it; it gets back the last one.
 
-    The last one, which has the outcome, is not handed on: the policy decides what becomes of it. What the call raises
-    is raised where the policy yielded this. It still is the policy that closes the call.
+    The last one, which has the outcome, is not handed on: the policy decides what becomes of it. Nor is one that has
+    none, at which its own `each` had enough. What the call raises is raised where the policy yielded this. It still is
+    the policy that closes the call.
 
     Args:
         steps: those of the call.
         first: hears the first of them, unless that is the last one as well; None for nobody.
-        each: hears each of them, unless that is the last one; None for nobody.
+        each: hears each of them, unless that is the last one, before all who stand around the policy; None for nobody.
+        taken: hears that who got such a step asks for the next one; None for nobody.
     """
 
     steps: _Steps
     first: Callable[[StreamingResponse[Any]], object] | None = None  # Any: of any response model
-    each: Listener | None = None
+    each: Hear | None = None
+    taken: Callable[[], None] | None = None
 
 
 class Pull(NamedTuple):
     """What a call yields to have its next steps taken from a function instead of its generator.
 
+    It gets back an `Enough` where one of `each` had that, and else None.
+
     Args:
         read: gives the next step, never the last one; None where the generator goes on. What it raises is raised where
             the call yielded this.
-        listeners: hear each of these steps.
+        each: hear each of these steps, those of the innermost policy first.
+        taken: hear that the next one is asked for.
     """
 
     read: Callable[[], Coroutine[Any, Any, StreamingResponse[Any] | None]]  # Any: as above
-    listeners: Sequence[Listener] = ()
+    each: Sequence[Hear] = ()
+    taken: Sequence[Callable[[], None]] = ()
 
 
-Parts = AsyncGenerator[StreamingResponse[Any] | Rest | Pull, Any]  # Any: gets a step after a Rest, None after others
+class Enough(NamedTuple):
+    """Who ended the call, and at what step; nobody around that policy has heard of it."""
+
+    hear: Hear
+    step: StreamingResponse[Any]
+
+
+Parts = AsyncGenerator[StreamingResponse[Any] | Rest | Pull, Any]  # Any: gets what Rest and Pull say, None after a step
 """What a policy, or a call, yields."""
 
 
@@ -89,11 +98,7 @@ class Inner(AsyncGenerator[StreamingResponse[Any], None]):
         self._begun = False
 
     def __anext__(self) -> Coroutine[Any, Any, StreamingResponse[Any]]:
-        if self._begun:
-            return self._steps.__anext__()
-        if isinstance(self._steps, Flow):
-            self._steps = self._steps.flat()
-        return self._unknown(self._steps.__anext__)
+        return self._steps.__anext__() if self._begun else self._unknown(self._steps.__anext__)
 
     def asend(self, value: None) -> Coroutine[Any, Any, StreamingResponse[Any]]:
         """Return the next step."""
@@ -109,8 +114,8 @@ class Inner(AsyncGenerator[StreamingResponse[Any], None]):
 
     def source(self) -> Parts:
         """Return what yields the steps, to be read instead of this; the call is still closed by `aclose`."""
-        fresh, self._begun = not self._begun, True
-        return _source(self._steps) if fresh else self._steps
+        self._begun = True
+        return _source(self._steps)
 
     def _unknown(self, begin: Callable[..., R], *arguments: Any) -> R:  # Any: as above
         self._begun = True
@@ -137,27 +142,28 @@ class Flow(AsyncGenerator[StreamingResponse[Any], None]):
         parts: what the policy yields.
     """
 
-    __slots__ = ("_flat", "_parts")
+    __slots__ = ("_flat", "_parts", "passes")
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._flat: _Steps | None = None
+        self._flat: Parts | None = None
+        self.passes = False
+        """Whether each `Pull` is handed on, and not the steps that it gives."""
 
     def flat(self) -> _Steps:
         """Return the generator of the steps, always the same one."""
         if self._flat is None:
-            self._flat = cast("_Steps", _flat(self._parts, pulled=False))
-        return self._flat
+            self._flat = _flat(self._parts, self)
+        return cast("_Steps", self._flat)
 
     def pulled(self) -> Parts:
         """Return the generator of the steps, and of a `Pull` here and there; this is not iterated beside it."""
-        if self._flat is None:
-            return _flat(self._parts, pulled=True)
-        return self._flat
+        self.passes = True
+        return self.flat()
 
     def source(self) -> Parts:
-        """Return what yields the steps, with a `Rest` here and there unless somebody has begun to read them."""
-        return self._parts if self._flat is None else self._flat
+        """Return what yields the steps, with a `Rest` or a `Pull` here and there; this is not iterated beside it."""
+        return self._parts if self._flat is None else self.pulled()
 
     def __anext__(self) -> Coroutine[Any, Any, StreamingResponse[Any]]:
         return self.flat().__anext__()
@@ -172,7 +178,7 @@ class Flow(AsyncGenerator[StreamingResponse[Any], None]):
 
     def aclose(self) -> Coroutine[Any, Any, None]:
         """Close the policy, which closes the call."""
-        return self.source().aclose()
+        return (self._flat or self._parts).aclose()
 
 
 def flowing(
@@ -191,17 +197,30 @@ def _source(steps: _Steps) -> Parts:
     return steps.source() if isinstance(steps, Flow | Inner) else steps
 
 
-async def _flat(outer: Parts, *, pulled: bool) -> Parts:
+async def _flat(outer: Parts, flow: Flow) -> Parts:
     """Yield the steps of `outer`, and of the calls that it names; each `Pull`, or else the steps that it gives."""
     around = _Around()
-    top, read = outer, outer.__anext__
+    top, pull = outer, None
+    item: StreamingResponse[Any] | Rest | Pull | None
     try:
-        waited: Coroutine[Any, Any, StreamingResponse[Any] | Rest | Pull] | None = _unknown(read)
+        waited: Coroutine[Any, Any, StreamingResponse[Any] | Rest | Pull] | None = _unknown(top.__anext__)
         while True:
-            waited = read() if waited is None else waited
             try:
-                item = await waited
+                if pull is None:
+                    item = await (waited or top.__anext__())
+                elif flow.passes and not around.unheard:
+                    item, pull = pull, None
+                else:
+                    item = await pull.read()
+                    if item is None:
+                        pull = waited = None
+                        continue
             except BaseException as error:
+                if pull is not None:  # as if the call itself had raised it
+                    if isinstance(error, GeneratorExit):
+                        raise
+                    pull, waited = None, top.athrow(error)
+                    continue
                 if not around:
                     if isinstance(error, StopAsyncIteration):
                         return
@@ -209,44 +228,37 @@ async def _flat(outer: Parts, *, pulled: bool) -> Parts:
                 if isinstance(error, StopAsyncIteration):
                     error = AssertionError("the last step of a call has its outcome")
                 top = around.pop()
-                read, waited = top.__anext__, top.athrow(error)
+                waited = top.athrow(error)
                 continue
             waited = None
             if isinstance(item, Rest):
                 around.push(top, item)
                 top = _source(item.steps)
-                read = top.__anext__
-                waited = _unknown(read)
+                waited = _unknown(top.__anext__)
             elif isinstance(item, Pull):
-                step: StreamingResponse[Any] | None
-                while True:
-                    if pulled and not around.unheard:
-                        try:
-                            yield Pull(item.read, around.listeners)
-                        except GeneratorExit:
-                            raise
-                        except BaseException as error:  # noqa: BLE001  # as if the call itself had raised it
-                            waited = top.athrow(error)
-                        break
-                    try:
-                        step = await item.read()
-                    except GeneratorExit:
-                        raise
-                    except BaseException as error:  # noqa: BLE001  # as above
-                        waited = top.athrow(error)
-                        break
-                    if step is None:
-                        break
-                    around.hear(step)
-                    yield step
-                    around.taken()
+                if around.unheard or not flow.passes:
+                    pull = item
+                    continue
+                try:
+                    enough = yield Pull(item.read, (*item.each, *around.each), (*item.taken, *around.taken))
+                except GeneratorExit:
+                    raise
+                except BaseException as error:  # noqa: BLE001  # as if the call itself had raised it
+                    waited = top.athrow(error)
+                else:
+                    if enough is not None:
+                        top, sent = around.back_to(enough) or (top, enough)
+                        waited = top.asend(sent)
             elif item.outcome is not None and around:
                 top = around.pop()
-                read, waited = top.__anext__, top.asend(item)
+                waited = top.asend(item)
+            elif (enough := around.hear(item, () if pull is None else pull.each)) is not None:
+                top, sent = around.back_to(enough) or (top, enough)
+                pull, waited = None, top.asend(sent)
             else:
-                around.hear(item)
                 yield item
-                around.taken()
+                for taken in (*(() if pull is None else pull.taken), *around.taken):
+                    taken()
     finally:
         await outer.aclose()
 
@@ -254,13 +266,15 @@ async def _flat(outer: Parts, *, pulled: bool) -> Parts:
 class _Around:
     """The policies that wait for the last step of the call within them."""
 
-    __slots__ = ("_waiting", "listeners", "unheard")
+    __slots__ = ("_waiting", "each", "taken", "unheard")
 
     def __init__(self) -> None:
         self._waiting: list[tuple[Parts, Rest]] = []  # from the outermost to the innermost
-        self.unheard: list[Callable[[StreamingResponse[Any]], object]] = []
-        """Those that want to hear the next step as the first one."""
-        self.listeners: Sequence[Listener] = ()
+        self.unheard = False
+        """Whether one of them wants to hear the next step as the first one."""
+        self.each: Sequence[Hear] = ()
+        self.taken: Sequence[Callable[[], None]] = ()
+        """Both from the innermost to the outermost."""
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
@@ -268,28 +282,56 @@ class _Around:
     def push(self, policy: Parts, rest: Rest) -> None:
         self._waiting.append((policy, rest))
         if rest.first is not None:
-            self.unheard.append(rest.first)
+            self.unheard = True
         if rest.each is not None:
-            self.listeners = (*self.listeners, rest.each)
+            self.each = (rest.each, *self.each)
+        if rest.taken is not None:
+            self.taken = (rest.taken, *self.taken)
 
     def pop(self) -> Parts:
         """Return the innermost, which waits no longer."""
         policy, rest = self._waiting.pop()
-        if rest.first in self.unheard:
-            self.unheard.pop()
+        self.unheard = self.unheard and any(each.first is not None for _, each in self._waiting)
         if rest.each is not None:
-            self.listeners = self.listeners[:-1]
+            self.each = self.each[1:]
+        if rest.taken is not None:
+            self.taken = self.taken[1:]
         return policy
 
-    def hear(self, step: StreamingResponse[Any]) -> None:
-        while self.unheard:
-            self.unheard.pop()(step)
-        for listener in self.listeners:
-            listener.hear(step)
+    def back_to(self, enough: Enough) -> tuple[Parts, StreamingResponse[Any]] | None:
+        """Return the policy that ended the call, and the step for it; None where it is none of these.
 
-    def taken(self) -> None:
-        for listener in self.listeners:
-            listener.taken()
+        Nobody within it waits any longer: it closes them.
+        """
+        for at, (policy, rest) in enumerate(self._waiting):
+            if rest.each is enough.hear:
+                while len(self._waiting) > at:
+                    self.pop()
+                return policy, enough.step
+        return None
+
+    def hear(self, step: StreamingResponse[Any], within: Sequence[Hear]) -> Enough | None:
+        """Tell all who listen, those within the call first; return which of them ended it."""
+        if not self.unheard:
+            return _told(step, (*within, *self.each))
+        enough = _told(step, within)
+        for at in reversed(range(len(self._waiting))):
+            if enough is not None:
+                return enough
+            policy, rest = self._waiting[at]
+            if rest.first is not None:
+                rest.first(step)
+                self._waiting[at] = policy, rest._replace(first=None)
+            enough = _told(step, () if rest.each is None else (rest.each,))
+        self.unheard = False
+        return enough
+
+
+def _told(step: StreamingResponse[Any], each: Sequence[Hear]) -> Enough | None:
+    for hear in each:
+        if hear(step):
+            return Enough(hear, step)
+    return None
 
 
 class Reader:
@@ -304,7 +346,7 @@ class Reader:
     def __init__(self, steps: _Steps) -> None:
         self._parts: Parts = steps.pulled() if isinstance(steps, Flow) else steps
         self._pull: Pull | None = None
-        self._handed: Sequence[Listener] = ()  # who heard of the step that was handed over last
+        self._handed: Sequence[Callable[[], None]] = ()  # who hears that the next step is asked for
         self.running = False
         """Whether a step is waited for."""
 
@@ -315,7 +357,9 @@ class Reader:
         self.running = True
         try:
             if self._handed:
-                self._take()
+                handed, self._handed = self._handed, ()
+                for taken in handed:
+                    taken()
             item: StreamingResponse[Any] | Rest | Pull
             while True:
                 pull = self._pull
@@ -330,12 +374,17 @@ class Reader:
                         self._pull = None
                         item = await self._parts.athrow(error)
                     else:
-                        if step is not None:
-                            if pull.listeners:
-                                self._hand(step, pull.listeners)
+                        if step is None:
+                            self._pull = None
+                            continue
+                        for hear in pull.each:
+                            if hear(step):
+                                break
+                        else:
+                            self._handed = pull.taken
                             return step
                         self._pull = None
-                        continue
+                        item = await self._parts.asend(Enough(hear, step))
                 if isinstance(item, StreamingResponse):
                     return item
                 self._pull = cast("Pull", item)
@@ -345,13 +394,3 @@ class Reader:
     async def aclose(self) -> None:
         """Close the call."""
         await self._parts.aclose()
-
-    def _hand(self, step: StreamingResponse[Any], listeners: Sequence[Listener]) -> None:
-        self._handed = listeners
-        for listener in listeners:
-            listener.hear(step)
-
-    def _take(self) -> None:
-        handed, self._handed = self._handed, ()
-        for listener in handed:
-            listener.taken()

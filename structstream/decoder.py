@@ -151,7 +151,7 @@ class StreamDecoder(Generic[T]):
         self._tool_name = tool_name.strip("_")
         self._passed_over: set[int] = set()
         template = getattr(provider, "template", None)
-        self._template: TextTemplate | None = template if self._gate is None and not tool and not chunk_size else None
+        self._template: TextTemplate | None = None if tool or chunk_size else template
         self._each_delta = cadence == "delta" and chunk_size is None
         self._step_size = chunk_size or 1
         self._call: int | None = None  # the tool call that is the answer: the first one
@@ -171,7 +171,11 @@ class StreamDecoder(Generic[T]):
         template = self._template
         if template is not None and self._sse.fresh and len(data) <= self._bound and (text := template.text_of(data)):
             try:
-                step = answer.take(text)
+                if self._gate is None:
+                    step = answer.take(text)
+                else:
+                    self._gate.feed(text)
+                    step = answer.step() if answer.waiting else None
             except StructStreamError as error:
                 return self._fail(error)
             return [] if step is None else [step]

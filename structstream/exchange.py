@@ -201,7 +201,7 @@ class Exchange(Generic[T]):
                                     yield step
                             if self._over or decoder.done:
                                 break
-                            if judged or self._first_partial is None:
+                            if self._first_partial is None:
                                 await self._read_on()
                             else:
                                 yield Pull(self._next)
@@ -339,7 +339,7 @@ class Exchange(Generic[T]):
 
         Every read of a stream but the first few passes here, and little else.
         """
-        decoder, watchdog = self._decoder, self._watchdog
+        decoder, watchdog, judged = self._decoder, self._watchdog, self._judging is not None
         while True:
             self._asked = asked = self._now()
             watchdog.wait_again(min(self._total_at, asked + self._between), asked)
@@ -356,9 +356,10 @@ class Exchange(Generic[T]):
                 self._over = True
                 return None
             steps = decoder.feed(data)
-            if len(steps) == 1 and not decoder.done:
+            asks = judged and decoder.asks is not None
+            if len(steps) == 1 and not decoder.done and not asks:
                 return steps[0]
-            if steps or decoder.done:
+            if steps or decoder.done or asks:
                 self._steps = steps
                 return None
 

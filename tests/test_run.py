@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydantic import BaseModel
 
 from structstream.errors import ConfigurationError
 from structstream.facts import (
@@ -17,7 +21,8 @@ from structstream.facts import (
     StreamBegan,
     StreamEnded,
 )
-from structstream.policies import CachePolicy, Policies, RetryPolicy
+from structstream.guardrails import PersonalData, Secrets
+from structstream.policies import CachePolicy, HedgePolicy, LimitsPolicy, OutputBounds, Policies, RetryPolicy
 from structstream.providers import ROUTES, route
 from structstream.response import OutcomeKind
 from structstream.run import Run
@@ -27,7 +32,10 @@ from structstream.transport import SDKTransport, Transport
 from tests.edge import PROFILE, Profile, aiohttp_client, request_for, serving, steps_of
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
     from structstream.facts import StreamInfo
+    from structstream.request import HTTPRequest
     from structstream.testing import Fault
 
 pytestmark = pytest.mark.anyio
@@ -189,3 +197,65 @@ async def test_time_that_the_caller_takes_is_his_own(left: bool) -> None:
     metrics = stream.outcome.metrics
     assert metrics is not None
     assert (metrics.consumer_wait, metrics.provider_wait) == (taken, 0.0)
+
+
+class Numbers(BaseModel):
+    numbers: list[int]
+
+
+class Deltas:
+    """A transport and its answer in one: a list of numbers, one event a read."""
+
+    status = 200
+    headers: Mapping[str, str] = {"content-type": "text/event-stream"}
+
+    def __init__(self, count: int) -> None:
+        texts = ['{"numbers": [', *(f"{number}, " for number in range(count)), "1]}"]
+        chunks: list[Any] = [{"choices": [{"index": 0, "delta": {"content": text}}]} for text in texts]
+        chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+        self.events = [f"data: {json.dumps(chunk)}\n\n".encode() for chunk in chunks] + [b"data: [DONE]\n\n"]
+
+    async def stream(self, request: HTTPRequest, *, connect_timeout: float | None = None) -> Deltas:
+        return self
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for event in self.events:
+            yield event
+
+    async def aclose(self) -> None:
+        pass
+
+
+EVERY_POLICY = Policies(
+    limits=LimitsPolicy(requests_per_minute=10**6, tokens_per_minute=10**9),
+    cache=CachePolicy(path=":memory:"),
+    hedge=HedgePolicy(after=60),
+    bounds=OutputBounds(max_bytes=10**9, max_tokens=10**9, max_seconds=10**6),
+)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"policies": EVERY_POLICY}, {"policies": EVERY_POLICY, "guardrails": [PersonalData(), Secrets()]}],
+    ids=["every policy", "and guardrails"],
+)
+async def test_a_step_passes_nothing_that_has_nothing_to_say(settings: dict[str, Any]) -> None:
+    """Law: for a step in the middle no generator of policies or attempt is resumed, and no event is made."""
+    resumed: list[Counter[str]] = []
+    for count in (100, 300):
+        service = StructuredLLMService(Deltas(count), observers=[Listener()], **settings)
+        async with service, service.route_structured_streaming(request_for(response_model=Numbers)) as stream:
+            counted: Counter[str] = Counter()
+            sys.setprofile(lambda frame, event, _: counted.update([frame.f_code.co_name] if event == "call" else []))  # noqa: B023
+            try:
+                steps = [step async for step in stream]
+            finally:
+                sys.setprofile(None)
+        assert steps[-1].partial_result == Numbers(numbers=[*range(count), 1])
+        assert len(steps) > count
+        resumed.append(counted)
+    few, many = resumed
+    assert many["_next"] - few["_next"] == 200
+    assert {name: many[name] - few[name] for name in ("_flat", "_run", "run", "_text", "_observed")} == {
+        "_flat": 0, "_run": 0, "run": 0, "_text": 0, "_observed": 0,
+    }  # fmt: skip

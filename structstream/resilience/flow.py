@@ -9,9 +9,9 @@ each step hears of it by a function, which may end the call.
 
 from __future__ import annotations
 
-import functools
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, cast
 
 from structstream.response import StreamingResponse
@@ -142,24 +142,26 @@ class Flow(AsyncGenerator[StreamingResponse[Any], None]):
         parts: what the policy yields.
     """
 
-    __slots__ = ("_flat", "_parts", "passes")
+    __slots__ = ("_flat", "_parts", "_walk")
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._walk: _Walk | None = None
         self._flat: Parts | None = None
-        self.passes = False
-        """Whether each `Pull` is handed on, and not the steps that it gives."""
 
     def flat(self) -> _Steps:
         """Return the generator of the steps, always the same one."""
         if self._flat is None:
-            self._flat = _flat(self._parts, self)
+            self._walk = _Walk(self._parts)
+            self._flat = _flat(self._parts, self._walk)
         return cast("_Steps", self._flat)
 
     def pulled(self) -> Parts:
         """Return the generator of the steps, and of a `Pull` here and there; this is not iterated beside it."""
-        self.passes = True
-        return self.flat()
+        flat = self.flat()
+        if self._walk is not None:
+            self._walk.passes = True
+        return flat
 
     def source(self) -> Parts:
         """Return what yields the steps, with a `Rest` or a `Pull` here and there; this is not iterated beside it."""
@@ -186,7 +188,7 @@ def flowing(
 ) -> Callable[[StreamingStructuredRequest[Any]], Flow]:
     """Return the call whose steps a policy yields, some of them by a `Rest`."""
 
-    @functools.wraps(run)
+    @wraps(run)
     def call(request: StreamingStructuredRequest[Any]) -> Flow:
         return Flow(run(request))
 
@@ -197,123 +199,133 @@ def _source(steps: _Steps) -> Parts:
     return steps.source() if isinstance(steps, Flow | Inner) else steps
 
 
-async def _flat(outer: Parts, flow: Flow) -> Parts:
+async def _flat(outer: Parts, walk: _Walk) -> Parts:
     """Yield the steps of `outer`, and of the calls that it names; each `Pull`, or else the steps that it gives."""
-    around = _Around()
-    top, pull = outer, None
-    item: StreamingResponse[Any] | Rest | Pull | None
     try:
-        waited: Coroutine[Any, Any, StreamingResponse[Any] | Rest | Pull] | None = _unknown(top.__anext__)
-        while True:
-            try:
-                if pull is None:
-                    item = await (waited or top.__anext__())
-                elif flow.passes and not around.unheard:
-                    item, pull = pull, None
-                else:
-                    item = await pull.read()
-                    if item is None:
-                        pull = waited = None
-                        continue
-            except BaseException as error:
-                if pull is not None:  # as if the call itself had raised it
-                    if isinstance(error, GeneratorExit):
-                        raise
-                    pull, waited = None, top.athrow(error)
-                    continue
-                if not around:
-                    if isinstance(error, StopAsyncIteration):
-                        return
-                    raise
-                if isinstance(error, StopAsyncIteration):
-                    error = AssertionError("the last step of a call has its outcome")
-                top = around.pop()
-                waited = top.athrow(error)
-                continue
-            waited = None
-            if isinstance(item, Rest):
-                around.push(top, item)
-                top = _source(item.steps)
-                waited = _unknown(top.__anext__)
-            elif isinstance(item, Pull):
-                if around.unheard or not flow.passes:
-                    pull = item
-                    continue
+        while (item := await walk.next()) is not None:
+            if isinstance(item, Pull):
                 try:
-                    enough = yield Pull(item.read, (*item.each, *around.each), (*item.taken, *around.taken))
+                    enough = yield item
                 except GeneratorExit:
                     raise
                 except BaseException as error:  # noqa: BLE001  # as if the call itself had raised it
-                    waited = top.athrow(error)
+                    walk.throw(error)
                 else:
-                    if enough is not None:
-                        top, sent = around.back_to(enough) or (top, enough)
-                        waited = top.asend(sent)
-            elif item.outcome is not None and around:
-                top = around.pop()
-                waited = top.asend(item)
-            elif (enough := around.hear(item, () if pull is None else pull.each)) is not None:
-                top, sent = around.back_to(enough) or (top, enough)
-                pull, waited = None, top.asend(sent)
+                    walk.end(enough)
             else:
                 yield item
-                for taken in (*(() if pull is None else pull.taken), *around.taken):
-                    taken()
+                walk.taken()
     finally:
         await outer.aclose()
 
 
-class _Around:
-    """The policies that wait for the last step of the call within them."""
+class _Walk:
+    """Reads a call from its source, past the policies that wait for its last step.
 
-    __slots__ = ("_waiting", "each", "taken", "unheard")
+    Args:
+        outer: what the outermost policy yields.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_each", "_go", "_pull", "_taken", "_top", "_unheard", "_waiting", "passes")
+
+    def __init__(self, outer: Parts) -> None:
+        self._top = outer  # who is read
+        self._go: Callable[[], Coroutine[Any, Any, Any]] = partial(_unknown, outer.__anext__)
+        self._pull: Pull | None = None  # what is read instead, until it has no more
         self._waiting: list[tuple[Parts, Rest]] = []  # from the outermost to the innermost
-        self.unheard = False
-        """Whether one of them wants to hear the next step as the first one."""
-        self.each: Sequence[Hear] = ()
-        self.taken: Sequence[Callable[[], None]] = ()
-        """Both from the innermost to the outermost."""
+        self._unheard = False  # whether one of them wants to hear the next step as the first one
+        self._each: Sequence[Hear] = ()  # from the innermost to the outermost, as the next
+        self._taken: Sequence[Callable[[], None]] = ()
+        self.passes = False
+        """Whether each `Pull` is handed on, and not the steps that it gives."""
 
-    def __bool__(self) -> bool:
-        return bool(self._waiting)
+    async def next(self) -> StreamingResponse[Any] | Pull | None:
+        """Return the next step, or what gives it; None at the end."""
+        while True:
+            pull = self._pull
+            if pull is not None and self.passes and not self._unheard:
+                self._pull = None
+                return Pull(pull.read, (*pull.each, *self._each), (*pull.taken, *self._taken))
+            try:
+                item = await (pull.read() if pull is not None else self._go())
+            except BaseException as error:
+                if pull is None and not self._waiting:
+                    if isinstance(error, StopAsyncIteration):
+                        return None
+                    raise
+                if isinstance(error, GeneratorExit) and pull is not None:
+                    raise
+                self._fail(error)
+                continue
+            self._go = self._top.__anext__
+            if item is None:
+                self._pull = None
+            elif isinstance(item, Pull):
+                self._pull = item
+            elif isinstance(item, Rest):
+                self._push(item)
+            elif item.outcome is not None and self._waiting:
+                self._pop()
+                self._go = partial(self._top.asend, item)
+            elif (enough := self._hear(item)) is not None:
+                self.end(enough)
+            else:
+                return item
 
-    def push(self, policy: Parts, rest: Rest) -> None:
-        self._waiting.append((policy, rest))
+    def taken(self) -> None:
+        """The step that was returned last was taken."""
+        for taken in self._taken if self._pull is None else (*self._pull.taken, *self._taken):
+            taken()
+
+    def throw(self, error: BaseException) -> None:
+        """Go on as if the call itself had raised `error`."""
+        self._pull, self._go = None, partial(self._top.athrow, error)
+
+    def end(self, enough: Enough | None) -> None:
+        """Go on at the policy that has had enough, or in the call where it is none of these; nothing for None."""
+        if enough is None:
+            return
+        self._pull = None
+        ours = [at for at, (_, rest) in enumerate(self._waiting) if rest.each is enough.hear]
+        if not ours:
+            self._go = partial(self._top.asend, enough)
+            return
+        while len(self._waiting) > ours[0]:  # nobody within it waits any longer: it closes them
+            self._pop()
+        self._go = partial(self._top.asend, enough.step)
+
+    def _fail(self, error: BaseException) -> None:
+        if self._pull is None:
+            self._pop()
+            if isinstance(error, StopAsyncIteration):
+                error = AssertionError("the last step of a call has its outcome")
+        self.throw(error)
+
+    def _push(self, rest: Rest) -> None:
+        self._waiting.append((self._top, rest))
         if rest.first is not None:
-            self.unheard = True
+            self._unheard = True
         if rest.each is not None:
-            self.each = (rest.each, *self.each)
+            self._each = (rest.each, *self._each)
         if rest.taken is not None:
-            self.taken = (rest.taken, *self.taken)
+            self._taken = (rest.taken, *self._taken)
+        self._top = _source(rest.steps)
+        self._go = partial(_unknown, self._top.__anext__)
 
-    def pop(self) -> Parts:
-        """Return the innermost, which waits no longer."""
-        policy, rest = self._waiting.pop()
-        self.unheard = self.unheard and any(each.first is not None for _, each in self._waiting)
+    def _pop(self) -> None:
+        """Go back to the innermost of those that wait."""
+        self._top, rest = self._waiting.pop()
+        self._unheard = self._unheard and any(each.first is not None for _, each in self._waiting)
         if rest.each is not None:
-            self.each = self.each[1:]
+            self._each = self._each[1:]
         if rest.taken is not None:
-            self.taken = self.taken[1:]
-        return policy
+            self._taken = self._taken[1:]
 
-    def back_to(self, enough: Enough) -> tuple[Parts, StreamingResponse[Any]] | None:
-        """Return the policy that ended the call, and the step for it; None where it is none of these.
-
-        Nobody within it waits any longer: it closes them.
-        """
-        for at, (policy, rest) in enumerate(self._waiting):
-            if rest.each is enough.hear:
-                while len(self._waiting) > at:
-                    self.pop()
-                return policy, enough.step
-        return None
-
-    def hear(self, step: StreamingResponse[Any], within: Sequence[Hear]) -> Enough | None:
+    def _hear(self, step: StreamingResponse[Any]) -> Enough | None:
         """Tell all who listen, those within the call first; return which of them ended it."""
-        if not self.unheard:
-            return _told(step, (*within, *self.each))
+        within = () if self._pull is None else self._pull.each
+        if not self._unheard:
+            return _told(step, (*within, *self._each))
         enough = _told(step, within)
         for at in reversed(range(len(self._waiting))):
             if enough is not None:
@@ -323,7 +335,7 @@ class _Around:
                 rest.first(step)
                 self._waiting[at] = policy, rest._replace(first=None)
             enough = _told(step, () if rest.each is None else (rest.each,))
-        self.unheard = False
+        self._unheard = False
         return enough
 
 

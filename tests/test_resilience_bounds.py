@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -103,11 +104,43 @@ async def test_a_call_that_leaves_nothing_behind_is_blocked_all_the_same() -> No
     assert (outcome.kind, outcome.attempts) == (OutcomeKind.BLOCKED, ())
 
 
-@given(st.lists(st.text(max_size=20), max_size=10), st.integers(1, 60))
-def test_bytes_are_those_of_utf_8(texts: list[str], most: int) -> None:
-    spent = Spent(OutputBounds(max_bytes=most), began=0)
-    for text in texts:
-        spent.add(text)
-    size = len("".join(texts).encode("utf-8", "replace"))
-    assert spent.bytes == size
-    assert (spent.passed(0) is not None) is (size > most)
+@given(
+    st.lists(st.text(max_size=20), max_size=10),
+    st.sampled_from(["max_bytes", "max_tokens", "max_cost"]),
+    st.integers(1, 60),
+    st.booleans(),
+)
+def test_a_call_ends_at_the_step_that_passes_its_bound(texts: list[str], name: str, most: int, again: bool) -> None:
+    """Law: bytes are those of UTF-8, a token is four characters, and what an earlier call cost counts as well."""
+    price = 2.0
+    bounds = OutputBounds(**{name: most})
+    spent = Spent(bounds, began=0)
+    before = {"max_bytes": 0.0, "max_tokens": 0.0, "max_cost": 0.0}
+    if again:
+        before = {"max_bytes": 0.0, "max_tokens": 1.5, "max_cost": 3.0}
+        spent.charge(1.5, price)
+    expected = []
+    for end in range(len(texts) + 1):
+        came = "".join(texts[:end])
+        tokens = len(came) / 4
+        found = {
+            "max_bytes": len(came.encode("utf-8", "replace")),
+            "max_tokens": before["max_tokens"] + tokens,
+            "max_cost": before["max_cost"] + tokens * price,
+        }[name]
+        if found > most:
+            break
+        expected = texts[:end]
+
+    async def asked() -> None:
+        provider = FakeProvider(Answer(texts))
+        priced = {"cost_of": lambda request, usage: usage.output_tokens * price}
+        steps = await drained(around(provider, bounds, spent=spent, **priced))
+        outcome = outcome_of(steps)
+        assert [step.raw_chunks for step in steps if step.outcome is None] == [[text] for text in expected]
+        assert (outcome.kind is OutcomeKind.BLOCKED) is (found > most)
+        if isinstance(outcome.error, BudgetExceededError):
+            assert outcome.error.bound == name
+            assert outcome.error.found == pytest.approx(found)
+
+    asyncio.run(asked())

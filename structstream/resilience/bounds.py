@@ -40,49 +40,44 @@ class Spent:
 
     >>> from structstream.policies import OutputBounds
     >>> spent = Spent(OutputBounds(max_bytes=5), began=0.0)
-    >>> spent.add("äöü")
-    0.75
-    >>> spent.passed(1.0)
+    >>> spent.charge(0.75, price=0.0, size=6)
+    >>> spent.passed(now=1.0)
     ('max_bytes', 5, 6)
     """
-
-    __slots__ = ("_began", "_bounds", "_bytes", "_cost", "_tokens", "_until", "bytes", "cost", "tokens")
 
     def __init__(self, bounds: OutputBounds, *, began: float) -> None:
         self._bounds = bounds
         self._began = began
-        most = (bounds.max_bytes, bounds.max_tokens, bounds.max_cost)
-        self._bytes, self._tokens, self._cost = (inf if each is None else each for each in most)
-        self._until = inf if bounds.max_seconds is None else began + bounds.max_seconds
+        self.until = inf if bounds.max_seconds is None else began + bounds.max_seconds
+        """When the seconds are over."""
         self.bytes = 0
         self.tokens = 0.0
         self.cost = 0.0
 
-    def add(self, text: str, price: float = 0.0) -> float:
-        """Count text that came, of which a token costs `price`; return the tokens that it may be."""
-        length = len(text)
-        self.bytes += length if text.isascii() else len(text.encode("utf-8", "replace"))
-        tokens = length / CHARACTERS_PER_TOKEN
-        self.tokens += tokens
-        if price:
-            self.cost += tokens * price
-        return tokens
-
-    def charge(self, tokens: float, price: float) -> None:
-        """Count tokens, each of which costs `price`; fewer than none for what was counted too much."""
+    def charge(self, tokens: float, price: float, *, size: int = 0) -> None:
+        """Count tokens, each of which costs `price`, and their bytes; fewer than none for what was counted too much."""
+        self.bytes += size
         self.tokens += tokens
         self.cost += tokens * price
 
-    def passed(self, now: float) -> tuple[str, float, float] | None:
+    def room(self, price: float) -> float:
+        """Return how many bytes of text may come before a bound of these can be passed: a character has one or more."""
+        bounds = self._bounds
+        return min(
+            inf if bounds.max_bytes is None else bounds.max_bytes - self.bytes,
+            inf if bounds.max_tokens is None else (bounds.max_tokens - self.tokens) * CHARACTERS_PER_TOKEN,
+            inf
+            if bounds.max_cost is None or not price
+            else (bounds.max_cost - self.cost) / price * CHARACTERS_PER_TOKEN,
+        )
+
+    def passed(self, *, now: float) -> tuple[str, float, float] | None:
         """Return the first bound that is passed, its value, and what was found; None for none."""
-        within = self.bytes <= self._bytes and self.tokens <= self._tokens and self.cost <= self._cost
-        if within and now <= self._until:
-            return None  # as after nearly every event
-        bounds, seconds = self._bounds, now - self._began
+        bounds = self._bounds
         for name, most, found in (
             ("max_bytes", bounds.max_bytes, self.bytes),
             ("max_tokens", bounds.max_tokens, self.tokens),
-            ("max_seconds", bounds.max_seconds, seconds),
+            ("max_seconds", bounds.max_seconds, now - self._began),
             ("max_cost", bounds.max_cost, self.cost),
         ):
             if most is not None and found > most:
@@ -114,21 +109,25 @@ def bounding(
         @flowing
         async def run(request: StreamingStructuredRequest[Any]) -> Parts:
             refusal, price = _priced(request, bounds, spent, cost_of)
-            found = spent.passed(now())
+            found = spent.passed(now=now())
             if refusal is None and found is not None:
                 refusal = BudgetExceededError(found[0], configured=found[1], found=found[2])
             if refusal is not None:
                 yield ended(OutcomeKind.BLOCKED, refusal)
                 return
             counting = _Counting(spent, price, now)
-            async with aclosing(call(request)) as steps:
-                last = yield Rest(steps, each=counting.hear)
-                if last.outcome is not None:
-                    if last.outcome.usage is not None and not last.outcome.usage.estimated:
-                        spent.charge(last.outcome.usage.output_tokens - counting.tokens, price)
-                    yield last
-            if (found := counting.passed) is not None:
-                yield _cut(BudgetExceededError(found[0], configured=found[1], found=found[2]), lost(), last)
+            try:
+                async with aclosing(call(request)) as steps:
+                    last = yield Rest(steps, each=counting.hear)
+                    counting.charge()
+                    if last.outcome is not None:
+                        if last.outcome.usage is not None and not last.outcome.usage.estimated:
+                            spent.charge(last.outcome.usage.output_tokens - counting.tokens, price)
+                        yield last
+                if (found := counting.passed) is not None:
+                    yield _cut(BudgetExceededError(found[0], configured=found[1], found=found[2]), lost(), last)
+            finally:
+                counting.charge()
 
         return run
 
@@ -138,30 +137,52 @@ def bounding(
 class _Counting:
     """Counts each step of a call, and ends the call at the one that passes a bound.
 
+    It is asked at every step. So it counts bytes, and looks at the bounds only where one may be passed.
+
     Args:
         spent: what the stream has cost so far.
         price: of a token.
         now: the clock.
     """
 
-    __slots__ = ("_now", "_price", "_spent", "passed", "tokens")
+    __slots__ = ("_more", "_now", "_price", "_room", "_size", "_spent", "_until", "passed", "tokens")
 
     def __init__(self, spent: Spent, price: float, now: Callable[[], float]) -> None:
         self._spent = spent
         self._price = price
         self._now = now
+        self._size = 0  # bytes that came and are not charged
+        self._more = 0  # by how many these are more than their characters
+        self._room, self._until = spent.room(price), spent.until
         self.tokens = 0.0
-        """Those of this call, as far as they were guessed."""
+        """Those that were charged for this call, as its characters tell."""
         self.passed: tuple[str, float, float] | None = None
         """The bound that was passed; see `Spent.passed`."""
 
     def hear(self, step: StreamingResponse[Any]) -> bool:
         """Count a step; return whether that passes a bound."""
-        spent = self._spent
+        size = self._size
         for text in step.raw_chunks:
-            self.tokens += spent.add(text, self._price)
-        self.passed = passed = spent.passed(self._now())
-        return passed is not None
+            if text.isascii():
+                size += len(text)
+            else:
+                wide = len(text.encode("utf-8", "replace"))
+                size += wide
+                self._more += wide - len(text)
+        self._size = size
+        if size <= self._room and self._now() <= self._until:
+            return False  # as after nearly every step
+        self.charge()
+        self.passed = self._spent.passed(now=self._now())
+        return self.passed is not None
+
+    def charge(self) -> None:
+        """Charge the stream with what came since the last time."""
+        tokens = (self._size - self._more) / CHARACTERS_PER_TOKEN
+        self._spent.charge(tokens, self._price, size=self._size)
+        self.tokens += tokens
+        self._size = self._more = 0
+        self._room = self._spent.room(self._price)
 
 
 def _priced(

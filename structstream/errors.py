@@ -373,7 +373,8 @@ class LimitReachedError(UnavailableError):
     def __init__(self, limit: str, *, provider: str, max_wait: float, retry_after: float | None) -> None:
         wait = f"{retry_after:.3g} s" if retry_after is not None else "longer"
         super().__init__(
-            f"{provider}: the limit of {limit} is reached: the wait is {wait}, and max_wait={max_wait:g} s",
+            f"{provider}: the limit of {limit} is reached: the wait is {wait}, and the call may wait {max_wait:.3g} s; "
+            "raise max_wait, or the deadline total",
             retry_after=retry_after,
         )
         self.limit = limit

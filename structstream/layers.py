@@ -240,6 +240,7 @@ class _Made:
             pause=around.pause,
             now=around.now,
             today=self._shared.today,
+            remaining=around.remaining,
         )
 
     def limits(self, *, sends: bool = False) -> Layer | None:
@@ -254,6 +255,7 @@ class _Made:
             pause=around.pause,
             now=around.now,
             sends=sends,
+            remaining=around.remaining,
         )
 
     def concurrency(self) -> Layer | None:

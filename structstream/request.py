@@ -44,7 +44,8 @@ class Timeouts:
         connect: until the connection stands and the request is sent.
         first_token: from the start of the call until the first event of the answer.
         between_tokens: between two reads that brought bytes.
-        total: from the start of the first call to the end of the stream, whatever attempts that takes.
+        total: from the start of the first call, or of the wait for it, to the end of the stream, whatever attempts
+            that takes.
 
     Raises:
         ConfigurationError: a deadline is not a positive number.

@@ -119,7 +119,7 @@ class Run(Generic[T]):
             replay=_replay,
             path_of=_path_of,
             takes_key=lambda asked: self._plan(asked.model)[0].spec.takes_key,
-            remaining=lambda: ledger.total_at - clock.now(),
+            remaining=ledger.remaining,
             cost_of=None if prices is None else self._priced(prices),
         )
         return Flow(self._observed(Inner(assembled(self._call, request, policies, shared, around)(request))))

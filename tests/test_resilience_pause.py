@@ -150,6 +150,14 @@ async def test_a_wait_that_is_too_long_is_refused_and_nothing_is_sent() -> None:
     assert (len(around.provider.requests), around.facts) == (1, [Waited("pause", "fake", 0, refused=True)])
 
 
+async def test_a_wait_beyond_the_total_deadline_is_refused_as_well_so_that_another_model_may_be_asked() -> None:
+    around = Around(SLOW, Answer(["[1]"]), remaining=lambda: 6.9)
+    await drained(around.call)
+    outcome = outcome_of(await drained(around.call))
+    assert isinstance(outcome.error, LimitReachedError)
+    assert (outcome.error.max_wait, outcome.error.retry_after, around.slept) == (6.9, 7, [])
+
+
 async def test_a_deadline_that_would_pass_is_the_outcome() -> None:
     async def late(seconds: float) -> None:
         raise StreamTimeoutError("total", configured=5, elapsed=1)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import aclosing, suppress
 from datetime import datetime
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from structstream.errors import LimitReachedError, ProviderError, StructStreamError
@@ -124,6 +125,7 @@ def pausing(
     pause: Pause,
     now: Callable[[], float],
     today: Callable[[], float],
+    remaining: Callable[[], float] = lambda: inf,
 ) -> Layer:
     """Return the layer that holds calls back while their gate is closed, and closes it when the provider says so.
 
@@ -135,6 +137,7 @@ def pausing(
         pause: waits.
         now: the clock.
         today: the seconds since 1970.
+        remaining: the seconds until the total deadline of the stream.
     """
 
     def layer(call: Call) -> Call:
@@ -143,9 +146,10 @@ def pausing(
             endpoint = endpoint_of(request)
             gate, provider, waited = gates.of(endpoint), endpoint.provider, 0.0
             while wait := gate.wait(now()):
-                if waited + wait > policy.max_wait:
+                most = min(policy.max_wait - waited, remaining())
+                if wait > most:
                     tell(Waited("pause", provider, waited, refused=True))
-                    error = LimitReachedError("pause", provider=provider, max_wait=policy.max_wait, retry_after=wait)
+                    error = LimitReachedError("pause", provider=provider, max_wait=waited + most, retry_after=wait)
                     yield ended(OutcomeKind.UNAVAILABLE, error)
                     return
                 try:

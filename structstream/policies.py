@@ -246,6 +246,8 @@ class PausePolicy:
     Args:
         max_wait: seconds that a call may be held back; one that would wait longer is refused at once.
         longest: after so many seconds the provider is asked again, whatever it had said.
+        jitter: the share by which a wait is drawn longer, so that not all who waited go at the same moment; none is
+            shorter than the provider asked for.
 
     Raises:
         ConfigurationError: a value cannot work; the sentence says which.
@@ -253,9 +255,10 @@ class PausePolicy:
 
     max_wait: float = 60.0
     longest: float = 300.0
+    jitter: float = 0.2
 
     def __post_init__(self) -> None:
-        _check(self, max_wait=_WAIT, longest=_SECONDS)
+        _check(self, max_wait=_WAIT, longest=_SECONDS, jitter=_FRACTION)
 
 
 _FALL_BACK = frozenset(

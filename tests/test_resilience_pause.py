@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,6 +22,7 @@ from structstream.facts import Waited
 from structstream.policies import PausePolicy
 from structstream.resilience.pause import Gate, Gates, asked, pausing as layer_of, reset_in
 from structstream.response import Outcome, OutcomeKind, kind_of
+from structstream.testing import FakeClock
 from tests.policy import (
     Answer,
     Facts,
@@ -124,6 +128,7 @@ class Around:
                 "pause": pausing(self.clock, self.slept),
                 "now": self.clock.now,
                 "today": lambda: TODAY,
+                "chance": lambda: 0.0,
                 **changes,
             }
         )(self.provider.call)
@@ -156,6 +161,32 @@ async def test_a_wait_beyond_the_total_deadline_is_refused_as_well_so_that_anoth
     outcome = outcome_of(await drained(around.call))
     assert isinstance(outcome.error, LimitReachedError)
     assert (outcome.error.max_wait, outcome.error.retry_after, around.slept) == (6.9, 7, [])
+
+
+async def test_who_waits_is_held_a_little_longer_so_that_not_all_go_at_the_same_moment() -> None:
+    clock, draws = FakeClock(), iter(each / 10 for each in range(11))
+    around = Around(SLOW, Answer(["[1]"]), chance=lambda: next(draws), now=clock.now, pause=pausing(clock))
+    await drained(around.call)
+    waiting = [asyncio.ensure_future(drained(around.call)) for _ in range(11)]
+    await clock.wait_for_sleepers(11)
+    await clock.advance(6.99)
+    sent = []
+    for _ in range(16):
+        sent.append(len(around.provider.requests) - 1)
+        await clock.advance(0.1)
+    await asyncio.gather(*waiting)
+    assert (sent[0], sent[-1]) == (0, 11)
+    assert max(after - before for before, after in itertools.pairwise(sent)) == 1
+
+
+@pytest.mark.parametrize(("policy", "slept"), [(PausePolicy(), 8.4), (PausePolicy(jitter=0), 7)])
+@pytest.mark.parametrize("most", [7, 8, 60])
+async def test_it_is_held_no_longer_than_it_may(policy: PausePolicy, slept: float, most: float) -> None:
+    for bound in ({"policy": replace(policy, max_wait=most)}, {"policy": policy, "remaining": lambda: most}):
+        around = Around(SLOW, Answer(["[1]"]), chance=lambda: 1.0, **bound)
+        await drained(around.call)
+        assert outcome_of(await drained(around.call)).kind is OutcomeKind.COMPLETE
+        assert around.slept == [pytest.approx(min(slept, most))]
 
 
 async def test_a_deadline_that_would_pass_is_the_outcome() -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable, Mapping
 from contextlib import aclosing, suppress
@@ -126,6 +127,7 @@ def pausing(
     now: Callable[[], float],
     today: Callable[[], float],
     remaining: Callable[[], float] = lambda: inf,
+    chance: Callable[[], float] = random.random,
 ) -> Layer:
     """Return the layer that holds calls back while their gate is closed, and closes it when the provider says so.
 
@@ -138,6 +140,7 @@ def pausing(
         now: the clock.
         today: the seconds since 1970.
         remaining: the seconds until the total deadline of the stream.
+        chance: gives a number from 0 to 1.
     """
 
     def layer(call: Call) -> Call:
@@ -152,6 +155,8 @@ def pausing(
                     error = LimitReachedError("pause", provider=provider, max_wait=waited + most, retry_after=wait)
                     yield ended(OutcomeKind.UNAVAILABLE, error)
                     return
+                # A little longer, so that not all who wait here go at the same moment.
+                wait = min(wait * (1 + policy.jitter * chance()), most)
                 try:
                     await pause(wait)
                 except StructStreamError as late:

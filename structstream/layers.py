@@ -289,6 +289,6 @@ def _remembered(endpoint_of: EndpointOf) -> EndpointOf:
 def _kept(cache: AnswerCache, around: Surroundings) -> Cached:
     async def kept(request: StreamingStructuredRequest[Any]) -> Sequence[StreamingResponse[Any]] | None:
         found = await cache.get(request.fingerprint(), stale=True)
-        return None if found is None else replayed(request, found, around.replay)
+        return None if found is None else await replayed(request, found, around.replay)
 
     return kept

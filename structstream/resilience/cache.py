@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, closing, suppress
 from dataclasses import dataclass, replace
@@ -34,8 +34,11 @@ __all__ = ["AnswerCache", "CacheStatistics", "Kept", "Replay", "caching", "repla
 
 T = TypeVar("T")
 
-Replay = Callable[["StreamingStructuredRequest[Any]", str], Iterable[StreamingResponse[Any]]]
-"""Gives the steps in which the JSON text of an answer to a request is read, the last with its outcome."""
+Replay = Callable[["StreamingStructuredRequest[Any]", str], Awaitable[Sequence[StreamingResponse[Any]]]]
+"""Gives the steps in which the JSON text of an answer to a request is read, the last with its outcome.
+
+The text is judged by the guardrails of the request that found it, who need not be those of the one that left it.
+"""
 
 _logger = logging.getLogger("structstream")
 
@@ -127,10 +130,6 @@ class AnswerCache:
         """Keep an answer; those that were not used for longest make room."""
         await self._run(lambda: self._put(key, kept), None)
 
-    async def drop(self, key: str) -> None:
-        """Forget an answer."""
-        await self._run(lambda: self._drop(key), None)
-
     async def statistics(self) -> CacheStatistics:
         """Return what the cache holds, and what it was good for."""
         rows, size = await self._run(self._sizes, (0, 0))
@@ -190,12 +189,9 @@ class AnswerCache:
         while rows > policy.most_rows or total > policy.most_bytes:
             worst = self._database.execute("SELECT key, size FROM answers WHERE key != ? ORDER BY used LIMIT 1", (key,))
             old, its_size = worst.fetchone()
-            self._drop(old)
+            self._database.execute("DELETE FROM answers WHERE key = ?", (old,))
             rows, total, gone = rows - 1, total - its_size, gone + 1
         self._counts = replace(self._counts, stored=self._counts.stored + 1, evicted=self._counts.evicted + gone)
-
-    def _drop(self, key: str) -> None:
-        self._database.execute("DELETE FROM answers WHERE key = ?", (key,))
 
     def _sizes(self) -> tuple[int, int]:
         rows, size = self._database.execute("SELECT count(*), coalesce(sum(size), 0) FROM answers").fetchone()
@@ -269,14 +265,14 @@ def _is_damaged(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-def replayed(
+async def replayed(
     request: StreamingStructuredRequest[Any], kept: Kept, replay: Replay
 ) -> Sequence[StreamingResponse[Any]] | None:
-    """Return the steps of a kept answer, marked as such; None where it is no longer one.
+    """Return the steps of a kept answer, marked as such; None where it is no longer one, or may not be shown.
 
     The outcome names one attempt whose provider is ``cache``, and which cost nothing.
     """
-    steps = list(replay(request, kept.text))
+    steps = await replay(request, kept.text)
     outcome = steps[-1].outcome if steps else None
     if outcome is None or outcome.kind is not OutcomeKind.COMPLETE:
         return None
@@ -302,14 +298,12 @@ def caching(*, cache: AnswerCache, replay: Replay, tell: Tell) -> Layer:
         async def run(request: StreamingStructuredRequest[Any]) -> Parts:
             key = request.fingerprint()
             kept = await cache.get(key)
-            steps = None if kept is None else replayed(request, kept, replay)
+            steps = None if kept is None else await replayed(request, kept, replay)
             tell(CacheLooked(hit=steps is not None))
             if steps is not None:
                 for step in steps:
                     yield step
                 return
-            if kept is not None:
-                await cache.drop(key)
             async with aclosing(call(request)) as fresh:
                 last = yield Rest(fresh)
                 if _may_be_kept(last.outcome):

@@ -16,9 +16,10 @@ import pytest
 
 from structstream.errors import ConfigurationError, IncompleteError, TruncatedError
 from structstream.facts import CacheLooked
+from structstream.metrics import CacheStatistics
 from structstream.policies import CachePolicy
 from structstream.request import StreamingStructuredRequest
-from structstream.resilience.cache import AnswerCache, CacheStatistics, Kept, caching, replayed
+from structstream.resilience.cache import AnswerCache, Kept, caching, replayed
 from structstream.response import Attempt, Outcome, OutcomeKind, StreamingResponse, Usage
 from tests.policy import REQUEST, Answer, Facts, FakeProvider, Said, drained, outcome_of
 

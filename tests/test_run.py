@@ -18,6 +18,7 @@ from structstream.facts import (
     StreamEnded,
 )
 from structstream.guardrails import CallableGuardrail, DenyList, Guardrail
+from structstream.metrics import CacheStatistics
 from structstream.policies import CachePolicy, Policies, RetryPolicy
 from structstream.providers import ROUTES, route
 from structstream.response import OutcomeKind
@@ -113,6 +114,8 @@ async def test_an_answer_that_is_kept_is_given_again_without_a_request() -> None
         assert await service.route_structured(request_for()) == ADA
         async with service.route_structured_streaming(request_for()) as stream:
             steps = [step async for step in stream]
+        found = await service.cache_statistics()
+    assert found == CacheStatistics(rows=1, bytes=len(PROFILE), hits=1, misses=1, stored=1)
     assert len(provider.requests) == 1
     assert len(steps) > 1
     assert steps[-1].result == ADA

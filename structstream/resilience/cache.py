@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from structstream.errors import ConfigurationError
 from structstream.facts import CacheLooked
+from structstream.metrics import CacheStatistics
 from structstream.response import Attempt, Outcome, OutcomeKind, StreamingResponse, Usage
 
 from . import Rest, flowing
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from . import Call, Layer, Parts
 
-__all__ = ["AnswerCache", "CacheStatistics", "Kept", "Replay", "caching", "replayed"]
+__all__ = ["AnswerCache", "Kept", "Replay", "caching", "replayed"]
 
 T = TypeVar("T")
 
@@ -67,29 +68,6 @@ class Kept:
     text: str
     model: str
     age: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class CacheStatistics:
-    """What a cache holds, and what it was good for since it was opened.
-
-    Args:
-        rows: answers in the file.
-        bytes: the size of their texts in UTF-8.
-        hits: looks that found an answer.
-        misses: looks that found none.
-        stored: answers that were kept.
-        evicted: answers that made room for others, or whose time was over.
-        failures: looks and writes that the file refused.
-    """
-
-    rows: int = 0
-    bytes: int = 0
-    hits: int = 0
-    misses: int = 0
-    stored: int = 0
-    evicted: int = 0
-    failures: int = 0
 
 
 class AnswerCache:

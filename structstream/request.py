@@ -276,7 +276,8 @@ def _is_names(value: object) -> bool:
 
 
 def _is_key(value: object) -> bool:
-    return value is None or (isinstance(value, str) and bool(value) and _HEADER_VALUE(value) is not None)
+    # HTTP clients write a header's text in ASCII.
+    return value is None or (isinstance(value, str) and value.isascii() and bool(value) and bool(_HEADER_VALUE(value)))
 
 
 def _is_guardrails(value: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from contextlib import aclosing
 from dataclasses import replace
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .clock import Interrupted, Watchdog
 from .decoder import StreamDecoder
-from .errors import BlockedError, ConfigurationError, InvalidOutputError, StructStreamError
+from .errors import BlockedError, ConfigurationError, InvalidOutputError, StreamCancelledError, StructStreamError
 from .events import Finished, StreamEnd, TextDelta
 from .exchange import Exchange
 from .facts import Stepped, StreamBegan, StreamEnded, StreamInfo
@@ -218,6 +219,10 @@ class Run(Generic[T]):
                     last.outcome = ledger.outcome = self._measured(last.outcome, now(), held)
                 left = False
                 yield last
+        except (asyncio.CancelledError, GeneratorExit):
+            if left and (ledger.outcome is None or ledger.outcome.kind is not OutcomeKind.CANCELLED):
+                ledger.outcome = _left()  # between two calls, or before the first
+            raise
         finally:
             if heard is not None:
                 heard.taken()
@@ -260,6 +265,12 @@ def _broken() -> Outcome[Any]:
     """What observers hear of a stream that a foreign exception ended: whoever counts open streams counts it closed."""
     error = StructStreamError("the stream was broken by an error that is none of this library's")
     return Outcome(OutcomeKind.PROVIDER_ERROR, error=error)
+
+
+def _left() -> Outcome[Any]:
+    error = StreamCancelledError("cancelled: the caller left before the end")
+    error.outcome = Outcome(OutcomeKind.CANCELLED, error=error)
+    return error.outcome
 
 
 def _to_nobody(fact: Fact) -> None:

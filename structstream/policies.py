@@ -250,8 +250,8 @@ class PausePolicy:
     Args:
         max_wait: seconds that a call may be held back; one that would wait longer is refused at once.
         longest: after so many seconds the provider is asked again, whatever it had said.
-        jitter: the share by which a wait is drawn longer, so that not all who waited go at the same moment; none is
-            shorter than the provider asked for.
+        jitter: those who waited go at moments drawn from as long a time after the pause as this share of it, and not
+            all at once; none goes before its end.
 
     Raises:
         ConfigurationError: a value cannot work; the sentence says which.

@@ -88,6 +88,9 @@ def _exhausted(headers: Mapping[str, str], today: float) -> list[float]:
 class Gate:
     """Whether calls to one model may begin.
 
+    Attributes:
+        length: for how many seconds it was closed last.
+
     >>> gate = Gate()
     >>> gate.close_for(5, now=100.0)
     >>> gate.wait(102.0), gate.wait(105.0)
@@ -95,11 +98,13 @@ class Gate:
     """
 
     def __init__(self) -> None:
+        self.length = 0.0
         self._until = 0.0
 
     def close_for(self, seconds: float, *, now: float) -> None:
         """Let nobody through for so long; a gate that is closed for longer stays so."""
-        self._until = max(self._until, now + seconds)
+        if now + seconds > self._until:
+            self._until, self.length = now + seconds, seconds
 
     def wait(self, now: float) -> float:
         """Return the seconds until it opens; 0 where it is open."""
@@ -155,8 +160,8 @@ def pausing(
                     error = LimitReachedError("pause", provider=provider, max_wait=waited + most, retry_after=wait)
                     yield ended(OutcomeKind.UNAVAILABLE, error)
                     return
-                # A little longer, so that not all who wait here go at the same moment.
-                wait = min(wait * (1 + policy.jitter * chance()), most)
+                # A little longer, so that not all who wait here go at the same moment, whenever they came.
+                wait = min(wait + gate.length * policy.jitter * chance(), most)
                 try:
                     await pause(wait)
                 except StructStreamError as late:

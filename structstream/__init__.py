@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from .history import AnswerHistory
     from .jsonsink import JSONLimits
     from .markers import HoldParent, ShowWhenComplete, Stated, WithState
-    from .metrics import StreamingMetrics
+    from .metrics import CacheStatistics, StreamingMetrics
     from .parse import parse_stream
     from .partial import ListView, MappingView, Partial
     from .policies import (
@@ -128,7 +128,7 @@ _HOMES = {
     "guardrails": ("CallableGuardrail", "DenyList", "MaxLength", "PersonalData", "PromptLength", "Secrets"),
     "jsonsink": ("JSONLimits",),
     "markers": ("HoldParent", "ShowWhenComplete", "Stated", "WithState"),
-    "metrics": ("StreamingMetrics",),
+    "metrics": ("CacheStatistics", "StreamingMetrics"),
     "parse": ("parse_stream",),
     "partial": ("ListView", "MappingView", "Partial"),
     "policies": (
@@ -178,6 +178,7 @@ __all__ = [
     "BreakerPolicy",
     "BudgetExceededError",
     "CachePolicy",
+    "CacheStatistics",
     "Cadence",
     "CallableGuardrail",
     "CircuitOpenError",

@@ -354,7 +354,7 @@ class CircuitOpenError(UnavailableError):
 
     def __init__(self, provider: str, model: str, *, retry_after: float) -> None:
         super().__init__(
-            f"{provider}/{model}: the circuit is open after too many failures; ask again in {retry_after:.3g} s",
+            f"{provider}/{model}: the circuit is open, as too many calls failed or were slow; ask again in {retry_after:.3g} s",
             retry_after=retry_after,
         )
         self.provider = provider
@@ -373,7 +373,8 @@ class LimitReachedError(UnavailableError):
     def __init__(self, limit: str, *, provider: str, max_wait: float, retry_after: float | None) -> None:
         wait = f"{retry_after:.3g} s" if retry_after is not None else "longer"
         super().__init__(
-            f"{provider}: the limit of {limit} is reached: the wait is {wait}, and max_wait={max_wait:g} s",
+            f"{provider}: the limit of {limit} is reached: the wait is {wait}, and the call may wait {max_wait:.3g} s; "
+            "raise max_wait, or the deadline total",
             retry_after=retry_after,
         )
         self.limit = limit

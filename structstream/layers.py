@@ -18,6 +18,7 @@ from .resilience.cache import AnswerCache, caching, replayed
 from .resilience.concurrency import Queues, sharing
 from .resilience.fallback import falling_back
 from .resilience.hedge import hedging
+from .resilience.holding import past
 from .resilience.limits import Meters, limiting
 from .resilience.pause import Gates, pausing
 from .resilience.retry import RetryBudget
@@ -168,7 +169,8 @@ class _Made:
         policy, around = self._policies.fallback, self._around
         if policy is None:
             return None
-        kept = None if self._policies.cache is None else _kept(self._shared.cache(self._policies.cache), around)
+        cache = self._policies.cache
+        kept = None if cache is None else _kept(self._shared.cache(cache), around, hold=self._midstream == "hold")
         return falling_back(
             policy=policy,
             midstream=self._midstream,
@@ -240,6 +242,7 @@ class _Made:
             pause=around.pause,
             now=around.now,
             today=self._shared.today,
+            remaining=around.remaining,
         )
 
     def limits(self, *, sends: bool = False) -> Layer | None:
@@ -254,6 +257,7 @@ class _Made:
             pause=around.pause,
             now=around.now,
             sends=sends,
+            remaining=around.remaining,
         )
 
     def concurrency(self) -> Layer | None:
@@ -284,9 +288,11 @@ def _remembered(endpoint_of: EndpointOf) -> EndpointOf:
     return endpoint
 
 
-def _kept(cache: AnswerCache, around: Surroundings) -> Cached:
+def _kept(cache: AnswerCache, around: Surroundings, *, hold: bool) -> Cached:
     async def kept(request: StreamingStructuredRequest[Any]) -> Sequence[StreamingResponse[Any]] | None:
         found = await cache.get(request.fingerprint(), stale=True)
-        return None if found is None else replayed(request, found, around.replay)
+        steps = None if found is None else await replayed(request, found, around.replay)
+        mark = around.tally.mark if hold else None
+        return steps if steps is None or mark is None else past(mark, steps)
 
     return kept

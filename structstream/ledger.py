@@ -31,7 +31,8 @@ class Ledger(Generic[T]):
 
     Args:
         clock: measures and bounds.
-        total: the deadline of the whole stream, in seconds from its first call on; None for none.
+        total: the deadline of the whole stream, in seconds from its first call on, or from the wait for that; None for
+            none.
     """
 
     def __init__(self, clock: Clock, total: float | None = None) -> None:
@@ -52,12 +53,18 @@ class Ledger(Generic[T]):
         self.estimate: Estimate | None = None
         """What is known of the answer's length; None for nothing but its type."""
         self.began: float | None = None
-        """When the first call began; None before that."""
+        """When the first call began, or the first wait; None before that."""
 
     @property
     def total_at(self) -> float:
         """When the stream must have ended; infinity where it has no deadline, or has not begun."""
         return inf if self._total is None or self.began is None else self.began + self._total
+
+    def remaining(self) -> float:
+        """Return the seconds that are left; all of them where the stream has not begun."""
+        if self._total is None:
+            return inf
+        return self._total if self.began is None else self.began + self._total - self._clock.now()
 
     def number(self) -> int:
         """Return the number of the next attempt, counted from 1."""
@@ -65,7 +72,7 @@ class Ledger(Generic[T]):
         return self._begun
 
     def begin(self) -> float:
-        """Note that a call begins, and return when: the total deadline counts from the first one."""
+        """Note that a call begins, or a wait, and return when: the total deadline counts from the first one."""
         now = self._clock.now()
         if self.began is None:
             self.began = now
@@ -112,7 +119,7 @@ class Ledger(Generic[T]):
             StreamCancelledError: the caller left meanwhile.
             StreamTimeoutError: the total deadline would pass before.
         """
-        if self._clock.now() + seconds > self.total_at + _SLACK:
+        if self.begin() + seconds > self.total_at + _SLACK:
             raise self.late()
         await self.wait(self._clock.sleep(seconds))
 

@@ -1,4 +1,4 @@
-"""Figures of one stream: what `Outcome.metrics` holds, and how gaps are summed up in bounded memory."""
+"""Figures of one stream, what `Outcome.metrics` holds with its gaps summed up in bounded memory; and of a cache."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .response import Outcome, Usage
 
-__all__ = ["Gaps", "Prices", "QualityScore", "StreamingMetrics"]
+__all__ = ["CacheStatistics", "Gaps", "Prices", "QualityScore", "StreamingMetrics"]
 
 Prices = Callable[[str, str, "Usage"], float | None]
 """What tokens cost: from provider, model and usage to an amount, in a unit of the caller's choice; None for unknown."""
@@ -120,3 +120,26 @@ class StreamingMetrics:
     wasted_tokens: int = 0
     cost: float | None = None
     quality: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStatistics:
+    """What a cache holds, and what it was good for since it was opened.
+
+    Args:
+        rows: answers in the file.
+        bytes: the size of their texts in UTF-8.
+        hits: looks that found an answer.
+        misses: looks that found none.
+        stored: answers that were kept.
+        evicted: answers that made room for others, or whose time was over.
+        failures: looks and writes that the file refused.
+    """
+
+    rows: int = 0
+    bytes: int = 0
+    hits: int = 0
+    misses: int = 0
+    stored: int = 0
+    evicted: int = 0
+    failures: int = 0

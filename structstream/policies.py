@@ -6,9 +6,9 @@ The settings are words: a service holds a `Policies`, a request may bring its ow
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any, Literal, get_args
 
 from .errors import ConfigurationError
@@ -34,11 +34,13 @@ Midstream = Literal["resume", "restart", "hold", "fail"]
 In this order: go on from what was saved; start over; start over, unseen until it has passed what was shown; end.
 """
 
+_LARGEST = sys.float_info.max  # NaN is not below it, and no integer beyond it can be reckoned with
+
 _Test = Callable[[Any], bool]  # Any: arguments of every type, also wrong ones
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
 
 
 def _is_count(value: object) -> bool:
@@ -237,6 +239,8 @@ class ConcurrencyPolicy:
         )
         if self.most is not None and self.most < max(self.least, self.start or 0):
             raise ConfigurationError(f"ConcurrencyPolicy.most={self.most} must not be below start or least")
+        if self.start is not None and self.start < self.least:
+            raise ConfigurationError(f"ConcurrencyPolicy.start={self.start} must not be below least={self.least}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,6 +250,8 @@ class PausePolicy:
     Args:
         max_wait: seconds that a call may be held back; one that would wait longer is refused at once.
         longest: after so many seconds the provider is asked again, whatever it had said.
+        jitter: those who waited go at moments drawn from as long a time after the pause as this share of it, and not
+            all at once; none goes before its end.
 
     Raises:
         ConfigurationError: a value cannot work; the sentence says which.
@@ -253,9 +259,10 @@ class PausePolicy:
 
     max_wait: float = 60.0
     longest: float = 300.0
+    jitter: float = 0.2
 
     def __post_init__(self) -> None:
-        _check(self, max_wait=_WAIT, longest=_SECONDS)
+        _check(self, max_wait=_WAIT, longest=_SECONDS, jitter=_FRACTION)
 
 
 _FALL_BACK = frozenset(

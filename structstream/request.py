@@ -45,7 +45,8 @@ class Timeouts:
         connect: until the connection stands and the request is sent.
         first_token: from the start of the call until the first event of the answer.
         between_tokens: between two reads that brought bytes.
-        total: from the start of the first call to the end of the stream, whatever attempts that takes.
+        total: from the start of the first call, or of the wait for it, to the end of the stream, whatever attempts
+            that takes.
 
     Raises:
         ConfigurationError: a deadline is not a positive number.
@@ -300,7 +301,8 @@ def _is_names(value: object) -> bool:
 
 
 def _is_key(value: object) -> bool:
-    return value is None or (isinstance(value, str) and bool(value) and _HEADER_VALUE(value) is not None)
+    # HTTP clients write a header's text in ASCII.
+    return value is None or (isinstance(value, str) and value.isascii() and bool(value) and bool(_HEADER_VALUE(value)))
 
 
 def _is_guardrails(value: object) -> bool:

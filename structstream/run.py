@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from .errors import ConfigurationError, InvalidOutputError, StructStreamError
+from .clock import Interrupted, Watchdog
+from .decoder import StreamDecoder
+from .errors import BlockedError, ConfigurationError, InvalidOutputError, StreamCancelledError, StructStreamError
+from .events import Finished, StreamEnd, TextDelta
 from .exchange import Exchange
 from .facts import Stepped, StreamBegan, StreamEnded, StreamInfo
 from .instrumentation import telling
 from .instrumentation.metrics import Meter
+from .judging import Judging
 from .layers import Surroundings, assembled
 from .ledger import Ledger
 from .parse import parse_stream
@@ -22,7 +27,7 @@ from .response import Outcome, OutcomeKind, kind_of
 from .resume import continued_request
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
     from .clock import Clock
     from .exchange import Connect
@@ -116,10 +121,10 @@ class Run(Generic[T]):
             pause=ledger.pause,
             now=clock.now,
             lost=lambda: ledger.outcome,
-            replay=_replay,
+            replay=self._replay,
             path_of=_path_of,
             takes_key=lambda asked: self._plan(asked.model)[0].spec.takes_key,
-            remaining=lambda: ledger.total_at - clock.now(),
+            remaining=ledger.remaining,
             cost_of=None if prices is None else self._priced(prices),
         )
         return Flow(self._observed(Inner(assembled(self._call, request, policies, shared, around)(request))))
@@ -147,6 +152,45 @@ class Run(Generic[T]):
 
     def _priced(self, prices: Prices) -> CostOf:
         return lambda request, usage: prices(*self._endpoint(request), usage)
+
+    async def _replay(
+        self, request: StreamingStructuredRequest[Any], text: str
+    ) -> Sequence[StreamingResponse[Any]]:  # Any: as `Replay` says
+        """Read a kept answer as the stream that it was; nothing where a guardrail does not let it through."""
+        if self._guardrails:
+            judged = await self._judged(request, text)
+            if judged is None:
+                return ()
+            text = judged
+        pieces = [text[at : at + _REPLAYED] for at in range(0, len(text), _REPLAYED)]
+        model, key = request.response_model, wrap_key(request.response_model)
+        return list(parse_stream(pieces, model, wrap_key=key, context=request.context, fail_fast=request.fail_fast))
+
+    async def _judged(self, request: StreamingStructuredRequest[Any], text: str) -> str | None:
+        """Return what the guardrails make of a kept answer; None where they do not let it through."""
+        tell, watchdog = self.ledger.tell, Watchdog(self._clock)
+        judging = Judging(self._guardrails, tell, self._clock, watchdog)
+        decoder: StreamDecoder[Any] = StreamDecoder(
+            request.response_model,
+            self._plan(request.model)[0].provider.decoder(),
+            wrap_key=wrap_key(request.response_model),
+            context=request.context,
+            guardrails=self._guardrails,
+            tell=tell,
+        )
+        try:
+            with self.ledger.watching(watchdog):
+                await judging.prompt(request)
+                decoder.feed_events([TextDelta(text), Finished("stop"), StreamEnd()])
+                decoder.drain()
+                while (ask := decoder.asks) is not None:
+                    decoder.settle(await judging.verdict(ask))
+        except (BlockedError, Interrupted):
+            return None
+        finally:
+            watchdog.close()
+        outcome = decoder.finish().outcome
+        return outcome.raw_text if outcome is not None and outcome.kind is OutcomeKind.COMPLETE else None
 
     def _measured(self, outcome: Outcome[T], at: float, held: float) -> Outcome[T]:
         """Return `outcome` with its figures, where they are taken."""
@@ -176,6 +220,10 @@ class Run(Generic[T]):
                     last.outcome = ledger.outcome = self._measured(last.outcome, now(), held)
                 left = False
                 yield last
+        except (asyncio.CancelledError, GeneratorExit):
+            if left and (ledger.outcome is None or ledger.outcome.kind is not OutcomeKind.CANCELLED):
+                ledger.outcome = _left()  # between two calls, or before the first
+            raise
         finally:
             if heard is not None:
                 heard.taken()
@@ -221,6 +269,12 @@ def _broken() -> Outcome[Any]:
     return Outcome(OutcomeKind.PROVIDER_ERROR, error=error)
 
 
+def _left() -> Outcome[Any]:
+    error = StreamCancelledError("cancelled: the caller left before the end")
+    error.outcome = Outcome(OutcomeKind.CANCELLED, error=error)
+    return error.outcome
+
+
 def _to_nobody(fact: Fact) -> None:
     pass
 
@@ -236,13 +290,6 @@ def _continued(
 
 def _path_of(request: StreamingStructuredRequest[Any]) -> str:
     return "" if request.continuation is None else request.continuation.path
-
-
-def _replay(request: StreamingStructuredRequest[Any], text: str) -> Iterator[StreamingResponse[Any]]:
-    """Read a kept answer as the stream that it was."""
-    pieces = [text[at : at + _REPLAYED] for at in range(0, len(text), _REPLAYED)]
-    model = request.response_model
-    return parse_stream(pieces, model, wrap_key=wrap_key(model), context=request.context, fail_fast=request.fail_fast)
 
 
 async def _refused(error: ConfigurationError, number: int) -> Steps:

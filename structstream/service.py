@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from .exchange import Connect
     from .facts import Observer
     from .many import Order
-    from .metrics import Prices, QualityScore
+    from .metrics import CacheStatistics, Prices, QualityScore
     from .request import Mode
     from .response import StreamingResponse
 
@@ -224,6 +224,15 @@ class StructuredLLMService:
                         save(number, response.outcome)
         """
         return stream_many(self.route_structured_streaming, requests, concurrency=concurrency, order=order)
+
+    async def cache_statistics(self) -> CacheStatistics | None:
+        """Return what the cache of the service's policies holds, and what it was good for; None where they have none.
+
+        Raises:
+            ConfigurationError: the cache's file cannot be used.
+        """
+        policy = self._policies.cache
+        return None if policy is None else await self._shared.cache(policy).statistics()
 
     @property
     def sync(self) -> SyncStructuredLLMService:

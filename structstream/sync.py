@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from .many import Order
+    from .metrics import CacheStatistics
     from .request import StreamingStructuredRequest
     from .response import Outcome, StreamingResponse
     from .service import StructuredLLMService
@@ -103,6 +104,15 @@ class SyncStructuredLLMService:
         finally:
             if not self._background.is_over:
                 self._background.run(_left(steps))
+
+    def cache_statistics(self) -> CacheStatistics | None:
+        """Return what the cache of the service's policies holds; see `StructuredLLMService.cache_statistics`.
+
+        Raises:
+            ConfigurationError: the cache's file cannot be used, or an event loop runs in this thread.
+        """
+        _refuse_event_loop()
+        return self._background.run(self._service.cache_statistics())
 
     def close(self) -> None:
         """Close the connections made here and end the background thread; a later call starts it again."""

@@ -13,16 +13,21 @@ from typing import TYPE_CHECKING
 import pytest
 
 from structstream.errors import StreamCancelledError
+from structstream.facts import AttemptEnded, StreamEnded
+from structstream.policies import ConcurrencyPolicy, LimitsPolicy, Policies, RetryPolicy
 from structstream.response import OutcomeKind
-from structstream.testing import stall_at_byte, stall_before_first_byte
+from structstream.testing import FakeClock, cut_at_byte, stall_at_byte, stall_before_first_byte, status
 from tests.edge import CLIENTS, Profile, request_for, serving
 
 if TYPE_CHECKING:
+    from structstream.facts import Fact, StreamInfo
     from structstream.service import StructuredLLMService
     from structstream.stream import StructuredStream
+    from structstream.testing import Fault
 
 pytestmark = pytest.mark.anyio
 
+SEVERAL_TURNS = 20  # of the event loop: whoever needs no network waits by then
 PROMPT = 0.1  # seconds within which the provider must see that its client has left
 every_client = pytest.mark.parametrize("make_client", CLIENTS, ids=lambda make: make.__name__)
 
@@ -213,6 +218,60 @@ async def test_what_was_good_is_in_the_outcome_of_a_cancelled_stream() -> None:
         assert outcome.raw_text.startswith('{"name": "')
         assert outcome.last_partial is not None
         assert outcome.attempts[0].kind is OutcomeKind.CANCELLED
+
+
+# Where a stream waits without a connection: what brings it there, and the attempts that it has had.
+WAITS: dict[str, tuple[Policies, Fault | None, list[str]]] = {
+    "for a retry": (Policies(retry=RetryPolicy(first_wait=50)), status(500), ["provider_error"]),
+    "to go on": (Policies(retry=RetryPolicy(first_wait=50)), cut_at_byte(3000), ["incomplete"]),
+    "for a pause": (Policies(), status(429, {"retry-after": "30"}), []),
+    "for a limit": (Policies(limits=LimitsPolicy(requests_per_minute=1)), None, []),
+    "for its turn": (Policies(concurrency=ConcurrencyPolicy(start=1)), stall_at_byte(900), []),
+}
+
+
+@pytest.mark.parametrize("how", ["cancel", "aclose"])
+@pytest.mark.parametrize("where", WAITS)
+async def test_a_stream_that_waits_between_two_calls_or_before_the_first_is_cancelled_as_well(
+    where: str, how: str
+) -> None:
+    policies, fault, attempts = WAITS[where]
+    failed, ended = asyncio.Event(), []
+
+    def hear(info: StreamInfo, fact: Fact) -> None:
+        if isinstance(fact, AttemptEnded):
+            failed.set()
+        if isinstance(fact, StreamEnded):
+            ended.append(fact.outcome)
+
+    settings = {"observers": [hear]}
+    async with serving(policies=policies, faults=[fault], clock=FakeClock(), settings=settings) as (service, _):
+        if not attempts:
+            before = service.route_structured_streaming(request_for(max_retries=0))
+            await anext(before)
+        stream = open_stream(service)
+        task = asyncio.ensure_future(anything(stream))
+        if attempts:
+            await asyncio.wait_for(failed.wait(), 5)
+        for _ in range(SEVERAL_TURNS):
+            await asyncio.sleep(0)
+        await (stream.aclose() if how == "aclose" else cancelled(task))
+        await asyncio.wait({task})
+        assert stream.outcome is not None
+        assert isinstance(stream.outcome.error, StreamCancelledError)
+        assert stream.outcome.error.outcome is stream.outcome
+        assert ended[-1] is stream.outcome
+        assert [attempt.kind.value for attempt in stream.outcome.attempts] == attempts
+        assert bool(stream.outcome.completed) is (where == "to go on")
+
+
+async def anything(stream: StructuredStream[Profile]) -> None:
+    async for _ in stream:
+        pass
+
+
+async def cancelled(task: asyncio.Future[None]) -> None:
+    task.cancel()
 
 
 async def test_a_stream_that_was_never_begun_sends_nothing_and_is_cancelled() -> None:

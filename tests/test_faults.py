@@ -25,8 +25,8 @@ from pydantic import BaseModel
 from structstream import errors
 from structstream.facts import AttemptEnded, BreakerChanged, Fact, StreamInfo
 from structstream.jsonsink import JSONLimits
-from structstream.policies import BreakerPolicy, LimitsPolicy, Policies, RetryPolicy
-from structstream.request import StreamingStructuredRequest
+from structstream.policies import BreakerPolicy, ConcurrencyPolicy, LimitsPolicy, Policies, RetryPolicy
+from structstream.request import StreamingStructuredRequest, Timeouts
 from structstream.resilience.retry import RetryBudget
 from structstream.response import Outcome, OutcomeKind
 from structstream.service import StructuredLLMService
@@ -572,6 +572,28 @@ async def test_a_wait_that_the_provider_asks_for_is_kept_to_the_moment(dialect: 
         outcome = await reading.end()
         assert (outcome.kind, outcome.result, len(provider.requests)) == (OutcomeKind.COMPLETE, NOTE, 2)
         assert provider.requests[1].started_at - provider.requests[0].started_at >= 7
+
+
+@every_dialect
+async def test_the_total_deadline_bounds_the_wait_for_the_first_call_and_the_next_model_is_asked(dialect: str) -> None:
+    faults = [status(429, {"retry-after": "40"})]
+    request = request_in(dialect, timeouts=Timeouts(total=5))
+    async with running(RESUMING, faults=faults) as (service, provider, clock):
+        await Reading(service, request_in(dialect, max_retries=0)).end()
+        alone = await Reading(service, request).end()
+        assert (alone.kind.value, len(provider.requests)) == ("unavailable", 1)
+        assert "40 s, and the call may wait 5 s" in str(alone.error)
+        outcome = await Reading(service, replace(request, fallback_models=[f"{dialect}/other"])).end()
+        assert (outcome.kind.value, outcome.result, clock.now()) == ("complete", NOTE, 1000.0)
+    policies = Policies(concurrency=ConcurrencyPolicy(start=1))
+    async with running(policies, faults=[stall_before_first_byte()]) as (service, provider, clock):
+        first, second = Reading(service, request_in(dialect)), Reading(service, request)
+        await provider.wait_for_stall()
+        await clock.wait_for_sleepers(2)
+        while not second.ended:
+            await clock.advance(1)
+        assert ((await second.end()).kind.value, len(provider.requests), clock.now()) == ("timeout", 1, 1005.0)
+        await first.stream.aclose()
 
 
 DEEP = '{"title": ' + "[" * 2_000_000

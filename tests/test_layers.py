@@ -137,6 +137,30 @@ async def test_the_caches_last_answer_outlives_its_time_when_all_else_fails(open
     assert service.facts.of(Replanned)[-1].plan == "cache"
 
 
+@pytest.mark.parametrize(
+    ("lost", "shown"),
+    [
+        (broken(), ["[1", "[1, ", "[1, 2]", "[1, 2]"]),
+        (broken("[1,", "3"), ["[1,", "[1,3", "[1, ", "[1, 2]", "[1, 2]"]),
+        (broken("[1,", "3", closes={1: ["[0]"]}), ["[1,", "[1,3", "[1, 2]"]),  # it comes by without that
+    ],
+)
+async def test_with_hold_a_kept_answer_shows_no_less_either_than_was_shown(
+    opened: list[Service], lost: Answer, shown: list[str]
+) -> None:
+    today = [1.7e9]
+    policies = Policies(retry=None, cache=CachePolicy(path=":memory:", ttl=10), midstream="hold")
+    service = Service(FakeProvider(Answer(["[1, 2]"]), lost), policies)
+    service.shared = Shared(today=lambda: today[0])
+    opened.append(service)
+    await service.ask()
+    today[0] += 60
+    steps = await service.ask()
+    assert [step.partial_result for step in steps] == shown
+    assert "".join(chunk for step in steps if step.attempt == 3 for chunk in step.raw_chunks) == "[1, 2]"
+    assert [step.begins.plan for step in steps if step.begins] == ["cache"] * (len(lost.pieces) > 0)
+
+
 async def test_an_open_circuit_is_passed_over_for_the_next_model_and_costs_nothing() -> None:
     def say(request: StreamingStructuredRequest[Any]) -> Answer:
         return DOWN if request.model == "fake/large" else Answer(["[1]"])

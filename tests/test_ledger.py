@@ -30,6 +30,17 @@ async def test_the_deadline_counts_from_the_first_call() -> None:
     assert ledger.total_at == start + 10
 
 
+async def test_the_deadline_counts_from_the_wait_for_the_first_call() -> None:
+    clock = FakeClock()
+    ledger: Ledger[int] = Ledger(clock, 10)
+    assert (ledger.remaining(), Ledger[int](clock).remaining()) == (10, inf)
+    with pytest.raises(StreamTimeoutError, match="total"):
+        await ledger.pause(11)
+    await clock.advance(4)
+    assert ledger.begin() == 1004
+    assert (ledger.total_at, ledger.remaining()) == (1010, 6)
+
+
 async def test_a_pause_lasts_as_long_as_it_was_asked_to() -> None:
     clock = FakeClock()
     ledger: Ledger[int] = Ledger(clock, 10)

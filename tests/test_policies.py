@@ -26,7 +26,7 @@ def test_every_setting_has_a_default_and_is_frozen(cls: Any) -> None:
 
 
 @pytest.mark.parametrize(("cls", "name"), [(cls, field.name) for cls in CLASSES for field in dataclasses.fields(cls)])
-@pytest.mark.parametrize("value", [-1, "x" * 3, math.nan, math.inf, [5]])
+@pytest.mark.parametrize("value", [-1, "x" * 3, math.nan, math.inf, -(10**400), [5]])
 def test_what_cannot_work_is_refused_by_name(cls: Any, name: str, value: object) -> None:
     if (cls.__name__, name, value) == ("CachePolicy", "path", "xxx"):
         return
@@ -37,6 +37,16 @@ def test_what_cannot_work_is_refused_by_name(cls: Any, name: str, value: object)
 def test_the_highest_limit_is_not_below_the_first() -> None:
     with pytest.raises(ConfigurationError, match="must not be below start or least"):
         policies.ConcurrencyPolicy(start=5, most=4)
+
+
+def test_the_first_limit_is_not_below_the_lowest() -> None:
+    with pytest.raises(ConfigurationError, match="start=1 must not be below least=5"):
+        policies.ConcurrencyPolicy(start=1, least=5)
+
+
+def test_seconds_that_no_clock_can_count_are_refused_by_name() -> None:
+    with pytest.raises(ConfigurationError, match=r"HedgePolicy.after must be a positive number of seconds"):
+        policies.HedgePolicy(after=10**400)
 
 
 def test_a_policy_of_another_kind_is_refused() -> None:
@@ -57,6 +67,7 @@ def test_each_can_be_switched_off(name: str) -> None:
         ({"midstream": "stop"}, "midstream must be one of resume, restart, hold, fail or None"),
         ({"policies": 5}, "policies must be a Policies(...) or None"),
         ({"idempotency_key": "a\n"}, "idempotency_key must be text that a header can carry"),
+        ({"idempotency_key": "schlüssel"}, "idempotency_key must be text that a header can carry"),
     ],
 )
 def test_a_request_refuses_what_cannot_work(changes: dict[str, object], sentence: str) -> None:

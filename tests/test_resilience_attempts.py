@@ -186,6 +186,16 @@ async def test_a_text_cut_for_its_length_is_left_where_nobody_wants_the_rest(
     assert (outcome_of(steps).kind, len(provider.requests)) == (OutcomeKind.TRUNCATED, 1)
 
 
+async def test_a_lost_answer_whose_rest_is_cut_with_nothing_new_starts_over_as_long_as_there_are_retries() -> None:
+    nothing = Answer([], TruncatedError("cut"))
+    for retries, kind, requests in ((2, "complete", 4), (1, "truncated", 3), (0, "incomplete", 1)):
+        provider = FakeProvider(broken("[1"), nothing, nothing, Answer(["[1]"]))
+        steps = await drained(Around(provider).call, replace(REQUEST, max_retries=retries))
+        assert (outcome_of(steps).kind.value, len(provider.requests)) == (kind, requests)
+        if kind == "complete":
+            assert [step.begins.plan for step in steps if step.begins] == ["restart"]
+
+
 async def test_a_resume_that_brings_nothing_has_a_budget_of_its_own() -> None:
     nothing = Answer([], TruncatedError("cut"))
     provider = FakeProvider(Answer(["[1"], TruncatedError("cut")), nothing)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from structstream.resilience.holding import Holding
+from structstream.resilience.holding import Holding, past
 from structstream.resilience.tally import Mark
 from structstream.response import Outcome, OutcomeKind, StreamingResponse
 from tests.policy import Said
@@ -38,3 +38,10 @@ def test_the_last_step_is_given_with_all_that_was_kept_back() -> None:
     assert shown is not None
     assert (shown.partial_result, shown.completed, shown.raw_chunks) == ([1], ("[0]", ""), ["[1", "]"])
     assert shown.progress_percent == 100
+
+
+def test_of_an_answer_that_is_there_as_a_whole_what_has_passed_is_shown() -> None:
+    steps = [a_step("[1", "[0]"), a_step(", 2"), a_step("]")]
+    found = past(Mark(frozenset({"[0]"}), 4), steps)
+    assert [step.raw_chunks for step in found] == [["[1", ", 2"], ["]"]]
+    assert past(Mark(frozenset({"b"}), 1), steps) == ()

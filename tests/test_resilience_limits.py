@@ -116,6 +116,20 @@ async def test_a_wait_that_is_too_long_is_refused_at_once() -> None:
     assert (outcome.error.limit, outcome.error.retry_after, len(around.provider.requests)) == ("requests", 60, 1)
 
 
+async def test_a_wait_beyond_the_total_deadline_is_refused_and_takes_no_place() -> None:
+    left = iter([100.0, 59.0, 60.0])
+    around = Around(Answer(["[1]"]), policy=LimitsPolicy(requests_per_minute=1), remaining=lambda: next(left))
+    await drained(around.call)
+    outcome = outcome_of(await drained(around.call))
+    assert isinstance(outcome.error, LimitReachedError)
+    assert (outcome.error.limit, outcome.error.max_wait, outcome.error.retry_after) == ("requests", 59, 60)
+    assert around.facts.of(Waited) == [Waited("requests", "fake", 0.0, refused=True)]
+    waiting = asyncio.create_task(drained(around.call))  # his place is the one that was given back
+    await around.clock.wait_for_sleepers(1)
+    await around.clock.advance(60)
+    assert outcome_of(await waiting).kind is OutcomeKind.COMPLETE
+
+
 async def test_tokens_are_corrected_by_what_the_provider_reports() -> None:
     policy = LimitsPolicy(tokens_per_minute=1000, expected_output=900, max_wait=0)
     around = Around(Answer(["[1]"], usage=Usage(10, 20)), policy=policy)

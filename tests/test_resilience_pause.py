@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,6 +22,7 @@ from structstream.facts import Waited
 from structstream.policies import PausePolicy
 from structstream.resilience.pause import Gate, Gates, asked, pausing as layer_of, reset_in
 from structstream.response import Outcome, OutcomeKind, kind_of
+from structstream.testing import FakeClock
 from tests.policy import (
     Answer,
     Facts,
@@ -124,6 +128,7 @@ class Around:
                 "pause": pausing(self.clock, self.slept),
                 "now": self.clock.now,
                 "today": lambda: TODAY,
+                "chance": lambda: 0.0,
                 **changes,
             }
         )(self.provider.call)
@@ -148,6 +153,43 @@ async def test_a_wait_that_is_too_long_is_refused_and_nothing_is_sent() -> None:
     assert isinstance(outcome.error, LimitReachedError)
     assert (outcome.kind, outcome.error.limit, outcome.error.retry_after) == (OutcomeKind.UNAVAILABLE, "pause", 7)
     assert (len(around.provider.requests), around.facts) == (1, [Waited("pause", "fake", 0, refused=True)])
+
+
+async def test_a_wait_beyond_the_total_deadline_is_refused_as_well_so_that_another_model_may_be_asked() -> None:
+    around = Around(SLOW, Answer(["[1]"]), remaining=lambda: 6.9)
+    await drained(around.call)
+    outcome = outcome_of(await drained(around.call))
+    assert isinstance(outcome.error, LimitReachedError)
+    assert (outcome.error.max_wait, outcome.error.retry_after, around.slept) == (6.9, 7, [])
+
+
+async def test_who_waits_is_held_a_little_longer_so_that_not_all_go_at_the_same_moment() -> None:
+    clock, draws = FakeClock(), iter([each / 10 for each in range(11)] + [0.55])
+    around = Around(SLOW, Answer(["[1]"]), chance=lambda: next(draws), now=clock.now, pause=pausing(clock))
+    await drained(around.call)
+    waiting = [asyncio.ensure_future(drained(around.call)) for _ in range(11)]
+    await clock.wait_for_sleepers(11)
+    await clock.advance(6)
+    waiting.append(asyncio.ensure_future(drained(around.call)))  # who comes late goes no sooner than the others
+    await clock.wait_for_sleepers(12)
+    await clock.advance(0.99)
+    sent = []
+    for _ in range(16):
+        sent.append(len(around.provider.requests) - 1)
+        await clock.advance(0.1)
+    await asyncio.gather(*waiting)
+    assert (sent[0], sent[-1]) == (0, 12)
+    assert max(after - before for before, after in itertools.pairwise(sent)) <= 2
+
+
+@pytest.mark.parametrize(("policy", "slept"), [(PausePolicy(), 8.4), (PausePolicy(jitter=0), 7)])
+@pytest.mark.parametrize("most", [7, 8, 60])
+async def test_it_is_held_no_longer_than_it_may(policy: PausePolicy, slept: float, most: float) -> None:
+    for bound in ({"policy": replace(policy, max_wait=most)}, {"policy": policy, "remaining": lambda: most}):
+        around = Around(SLOW, Answer(["[1]"]), chance=lambda: 1.0, **bound)
+        await drained(around.call)
+        assert outcome_of(await drained(around.call)).kind is OutcomeKind.COMPLETE
+        assert around.slept == [pytest.approx(min(slept, most))]
 
 
 async def test_a_deadline_that_would_pass_is_the_outcome() -> None:

@@ -21,7 +21,8 @@ from structstream.facts import (
     StreamBegan,
     StreamEnded,
 )
-from structstream.guardrails import PersonalData, Secrets
+from structstream.guardrails import CallableGuardrail, DenyList, Guardrail, PersonalData, Secrets
+from structstream.metrics import CacheStatistics
 from structstream.policies import CachePolicy, HedgePolicy, LimitsPolicy, OutputBounds, Policies, RetryPolicy
 from structstream.providers import ROUTES, route
 from structstream.response import OutcomeKind
@@ -120,11 +121,51 @@ async def test_an_answer_that_is_kept_is_given_again_without_a_request() -> None
         assert await service.route_structured(request_for()) == ADA
         async with service.route_structured_streaming(request_for()) as stream:
             steps = [step async for step in stream]
+        found = await service.cache_statistics()
+    assert found == CacheStatistics(rows=1, bytes=len(PROFILE), hits=1, misses=1, stored=1)
     assert len(provider.requests) == 1
     assert len(steps) > 1
     assert steps[-1].result == ADA
     assert stream.outcome is not None
     assert [attempt.provider for attempt in stream.outcome.attempts] == ["cache"]
+
+
+async def _later(text: str) -> str | None:
+    return text.replace("Lovelace", "L.")
+
+
+async def _broken(text: str) -> bool:
+    raise OSError("the judge is away")
+
+
+# Who judges the kept answer; the name that is shown; and how many requests that takes.
+JUDGED: dict[str, tuple[Guardrail, str, int]] = {
+    "takes out": (DenyList(["Lovelace"], on_find="redact", label="L."), "Ada L.", 1),
+    "is awaited": (CallableGuardrail(_later, unit="field", paths=["name"]), "Ada L.", 1),
+    "takes out at the end": (CallableGuardrail(_later, unit="field", paths=["name"], mode="stream_first"), "Ada L.", 1),
+    "lets through": (DenyList(["Babbage"]), "Ada Lovelace", 1),
+    "stops": (DenyList(["Lovelace"]), "", 2),
+    "stops the prompt": (DenyList(["engineer"], on_find="allow"), "", 1),
+    "fails": (CallableGuardrail(_broken), "", 2),
+}
+
+
+@pytest.mark.parametrize("name", JUDGED)
+async def test_an_answer_that_is_kept_is_judged_by_the_guardrails_of_the_request_that_finds_it(name: str) -> None:
+    """Who left it may have had others, or none; what is not let through is asked for anew, and judged as ever."""
+    guardrail, shown, requests = JUDGED[name]
+    policies = Policies(cache=CachePolicy(path=":memory:"))
+    async with serving(policies=policies) as (service, provider):
+        await service.route_structured(request_for())
+        steps = await steps_of(service, request_for(guardrails=[guardrail]))
+        outcome = steps[-1].outcome
+        assert outcome is not None
+        assert len(provider.requests) == requests
+        assert (outcome.kind.value, getattr(outcome.result, "name", "")) == ("complete" if shown else "blocked", shown)
+        if shown != "Ada Lovelace":
+            assert "Lovelace" not in repr([step.raw_chunks for step in steps]) + outcome.raw_text
+        assert await service.route_structured(request_for()) == ADA  # what is kept stays as it was
+        assert len(provider.requests) == requests
 
 
 async def test_a_stream_that_is_left_has_an_outcome_and_is_told_to_have_ended() -> None:

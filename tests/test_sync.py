@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from structstream.errors import ConfigurationError, TruncatedError
+from structstream.policies import CachePolicy, Policies
 from structstream.providers import ProviderSpec
 from structstream.response import OutcomeKind
 from structstream.service import StructuredLLMService
@@ -56,6 +57,18 @@ def test_a_whole_answer(service: StructuredLLMService, monkeypatch: pytest.Monke
         point_to(provider, monkeypatch)
         assert service.sync.route_structured(request_for()) == ADA
         assert service.sync.route_structured(request_for()) == ADA
+
+
+def test_the_statistics_of_the_cache(service: StructuredLLMService, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert service.sync.cache_statistics() is None
+    with SimulatedProvider.in_thread(document=PROFILE) as provider:
+        point_to(provider, monkeypatch)
+        cached = StructuredLLMService(policies=Policies(cache=CachePolicy(path=":memory:"))).sync
+        assert [cached.route_structured(request_for()) for _ in range(3)] == [ADA] * 3
+        found = cached.cache_statistics()
+        assert found is not None
+        assert (found.hits, found.rows, len(provider.requests)) == (2, 1, 1)
+        asyncio.run(cached._service.aclose())
 
 
 def test_a_failure_is_raised(service: StructuredLLMService, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,9 @@ from structstream.testing import (
     stall_at_byte,
     stall_before_first_byte,
 )
+from structstream.testing.delivery import Delivery
+from structstream.testing.dialects.base import Reply
+from structstream.testing.records import RecordedRequest
 from tests.simulated import QUESTION, Client, body_of, connected
 
 pytestmark = pytest.mark.anyio
@@ -154,3 +157,26 @@ async def test_flat_out_sets_no_timer() -> None:
     async with SimulatedProvider(clock=clock) as provider, connected(provider) as client:
         await client.answer()
         assert clock.sleepers == 0
+
+
+@pytest.mark.parametrize("script", [Script(), Script(first_token_delay=1)], ids=["flat out", "paced"])
+async def test_who_has_left_is_written_to_no_more(script: Script) -> None:
+    """The connection is told of it at the loop's next turn, and then the answer is cancelled."""
+
+    class Left:
+        full, lost, written = False, True, 0
+
+        def head(self, *anything: object) -> None: ...
+
+        def body(self, data: bytes) -> None:
+            self.written += 1
+
+    clock, left = FakeClock(), Left()
+    record = RecordedRequest(0, "POST", "/", {}, None, 0, 0.0)
+    delivery = Delivery(left, record, script, clock, lambda: None)  # type: ignore[arg-type]  # as much as it takes
+    answer = asyncio.create_task(delivery.send(Reply(200, (), [b"x"] * 100, streamed=True), None))
+    await asyncio.sleep(0)
+    await clock.advance(1)
+    answer.cancel()
+    await asyncio.wait([answer])
+    assert 1 <= left.written < 10

@@ -248,6 +248,7 @@ OUTCOMES: list[tuple[Fault, Mode, OutcomeKind]] = [
     (reset_at_byte(900), "native", OutcomeKind.INCOMPLETE),
     (length(20), "native", OutcomeKind.TRUNCATED),
     (length(20), "tool", OutcomeKind.TRUNCATED),
+    (length(0), "tool", OutcomeKind.TRUNCATED),
     (refusal(), "native", OutcomeKind.FILTERED),
     (content_filter(), "native", OutcomeKind.FILTERED),
     (in_band_error(), "native", OutcomeKind.PROVIDER_ERROR),

@@ -127,7 +127,8 @@ class Course:
             return closing
         if policy.tokens is not None and (spent := self._tally.usage) and spent.total_tokens >= policy.tokens:
             return None
-        if verdict == "continue":
+        # Whether the whole is too long is not known where what is kept was lost, and not cut for its length.
+        if verdict == "continue" and not (self._resumed and self._tired and base.kind is not OutcomeKind.TRUNCATED):
             return self._continued(outcome, base, policy)
         self._failures += 1
         wait = 0.0 if verdict == "reask" else delay(outcome, policy, failures=self._failures, random=random)

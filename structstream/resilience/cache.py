@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing, closing, suppress
 from dataclasses import dataclass, replace
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from structstream.errors import ConfigurationError
 from structstream.facts import CacheLooked
+from structstream.metrics import CacheStatistics
 from structstream.response import Attempt, Outcome, OutcomeKind, StreamingResponse, Usage
 
 from . import Rest, flowing
@@ -30,12 +31,15 @@ if TYPE_CHECKING:
 
     from . import Call, Layer, Parts
 
-__all__ = ["AnswerCache", "CacheStatistics", "Kept", "Replay", "caching", "replayed"]
+__all__ = ["AnswerCache", "Kept", "Replay", "caching", "replayed"]
 
 T = TypeVar("T")
 
-Replay = Callable[["StreamingStructuredRequest[Any]", str], Iterable[StreamingResponse[Any]]]
-"""Gives the steps in which the JSON text of an answer to a request is read, the last with its outcome."""
+Replay = Callable[["StreamingStructuredRequest[Any]", str], Awaitable[Sequence[StreamingResponse[Any]]]]
+"""Gives the steps in which the JSON text of an answer to a request is read, the last with its outcome.
+
+The text is judged by the guardrails of the request that found it, who need not be those of the one that left it.
+"""
 
 _logger = logging.getLogger("structstream")
 
@@ -73,29 +77,6 @@ class Kept:
     text: str
     model: str
     age: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class CacheStatistics:
-    """What a cache holds, and what it was good for since it was opened.
-
-    Args:
-        rows: answers in the file.
-        bytes: the size of their texts in UTF-8.
-        hits: looks that found an answer.
-        misses: looks that found none.
-        stored: answers that were kept.
-        evicted: answers that made room for others, or whose time was over.
-        failures: looks and writes that the file refused.
-    """
-
-    rows: int = 0
-    bytes: int = 0
-    hits: int = 0
-    misses: int = 0
-    stored: int = 0
-    evicted: int = 0
-    failures: int = 0
 
 
 class AnswerCache:
@@ -144,10 +125,6 @@ class AnswerCache:
         if not self._closed:
             now = self._today()
             self._writing = self._thread.submit(self._guarded, lambda: self._put(key, kept, now), None)
-
-    async def drop(self, key: str) -> None:
-        """Forget an answer."""
-        await self._run(lambda: self._drop(key), None)
 
     async def statistics(self) -> CacheStatistics:
         """Return what the cache holds, and what it was good for."""
@@ -199,7 +176,8 @@ class AnswerCache:
         policy, size = self._policy, len(kept.text.encode("utf-8", "surrogatepass"))
         if size > policy.most_bytes:
             return
-        self._drop(key)  # not replaced in one statement: SQLite's triggers see no row that is replaced
+        # Not replaced in one statement: SQLite's triggers see no row that is replaced.
+        self._database.execute("DELETE FROM answers WHERE key = ?", (key,))
         self._database.execute(
             "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?)", (key, kept.text, kept.model, size, now, now)
         )
@@ -209,12 +187,9 @@ class AnswerCache:
         while rows > policy.most_rows or total > policy.most_bytes:
             worst = self._database.execute("SELECT key, size FROM answers WHERE key != ? ORDER BY used LIMIT 1", (key,))
             old, its_size = worst.fetchone()
-            self._drop(old)
+            self._database.execute("DELETE FROM answers WHERE key = ?", (old,))
             rows, total, gone = rows - 1, total - its_size, gone + 1
         self._counts = replace(self._counts, stored=self._counts.stored + 1, evicted=self._counts.evicted + gone)
-
-    def _drop(self, key: str) -> None:
-        self._database.execute("DELETE FROM answers WHERE key = ?", (key,))
 
     def _sizes(self) -> tuple[int, int]:
         rows, size = self._database.execute("SELECT rows, bytes FROM totals").fetchone()
@@ -287,14 +262,14 @@ def _is_damaged(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-def replayed(
+async def replayed(
     request: StreamingStructuredRequest[Any], kept: Kept, replay: Replay
 ) -> Sequence[StreamingResponse[Any]] | None:
-    """Return the steps of a kept answer, marked as such; None where it is no longer one.
+    """Return the steps of a kept answer, marked as such; None where it is no longer one, or may not be shown.
 
     The outcome names one attempt whose provider is ``cache``, and which cost nothing.
     """
-    steps = list(replay(request, kept.text))
+    steps = await replay(request, kept.text)
     outcome = steps[-1].outcome if steps else None
     if outcome is None or outcome.kind is not OutcomeKind.COMPLETE:
         return None
@@ -320,14 +295,12 @@ def caching(*, cache: AnswerCache, replay: Replay, tell: Tell) -> Layer:
         async def run(request: StreamingStructuredRequest[Any]) -> Parts:
             key = request.fingerprint()
             kept = await cache.get(key)
-            steps = None if kept is None else replayed(request, kept, replay)
+            steps = None if kept is None else await replayed(request, kept, replay)
             tell(CacheLooked(hit=steps is not None))
             if steps is not None:
                 for step in steps:
                     yield step
                 return
-            if kept is not None:
-                await cache.drop(key)
             async with aclosing(call(request)) as fresh:
                 last = yield Rest(fresh)
                 if _may_be_kept(last.outcome):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from .tally import Mark
 
-__all__ = ["Holding"]
+__all__ = ["Holding", "past"]
 
 
 class Holding:
@@ -60,6 +60,15 @@ class Holding:
         )
         shown.begins = step.begins
         return shown
+
+
+def past(mark: Mark, steps: Sequence[StreamingResponse[Any]]) -> Sequence[StreamingResponse[Any]]:
+    """Return those of an answer's `steps` that may be shown, the first of them with all that was kept back."""
+    holding = Holding(mark)
+    for at, step in enumerate(steps):
+        if (shown := holding.feed(step)) is not None:
+            return [shown, *steps[at + 1 :]]
+    return ()
 
 
 class _Passed:

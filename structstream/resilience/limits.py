@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, inf
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -161,6 +161,7 @@ def limiting(
     pause: Pause,
     now: Callable[[], float],
     sends: bool = False,
+    remaining: Callable[[], float] = lambda: inf,
 ) -> Layer:
     """Return the layer that makes calls wait for their place, and refuses at once those that would wait too long.
 
@@ -177,6 +178,7 @@ def limiting(
         now: the clock.
         sends: whether it is the inner one. Then a call that was begun counts, though it was left before it said
             anything: its provider has seen it.
+        remaining: the seconds until the total deadline of the stream.
     """
 
     def layer(call: Call) -> Call:
@@ -185,13 +187,14 @@ def limiting(
             endpoint = endpoint_of(request)
             meter, provider = meters.of(endpoint, policy), endpoint.provider
             place = meter.reserve(expected(request, policy), now=now())
-            waits = place.wait > (_ROUNDING if sends else 0)
-            if waits or place.refused:
-                tell(Waited(place.limit, provider, 0.0 if place.refused else place.wait, refused=place.refused))
-            if place.refused:
-                error = LimitReachedError(
-                    place.limit, provider=provider, max_wait=policy.max_wait, retry_after=place.wait
-                )
+            waits, most = place.wait > (_ROUNDING if sends else 0), min(policy.max_wait, remaining())
+            refused = place.refused or (waits and place.wait > most)
+            if waits or refused:
+                tell(Waited(place.limit, provider, 0.0 if refused else place.wait, refused=refused))
+            if refused:
+                if not place.refused:
+                    meter.release(place, now=now())
+                error = LimitReachedError(place.limit, provider=provider, max_wait=most, retry_after=place.wait)
                 yield ended(OutcomeKind.UNAVAILABLE, error)
                 return
             sent = spoken = False

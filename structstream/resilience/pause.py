@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable, Mapping
 from contextlib import aclosing, suppress
 from datetime import datetime
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from structstream.errors import LimitReachedError, ProviderError, StructStreamError
@@ -86,6 +88,9 @@ def _exhausted(headers: Mapping[str, str], today: float) -> list[float]:
 class Gate:
     """Whether calls to one model may begin.
 
+    Attributes:
+        length: for how many seconds it was closed last.
+
     >>> gate = Gate()
     >>> gate.close_for(5, now=100.0)
     >>> gate.wait(102.0), gate.wait(105.0)
@@ -93,11 +98,13 @@ class Gate:
     """
 
     def __init__(self) -> None:
+        self.length = 0.0
         self._until = 0.0
 
     def close_for(self, seconds: float, *, now: float) -> None:
         """Let nobody through for so long; a gate that is closed for longer stays so."""
-        self._until = max(self._until, now + seconds)
+        if now + seconds > self._until:
+            self._until, self.length = now + seconds, seconds
 
     def wait(self, now: float) -> float:
         """Return the seconds until it opens; 0 where it is open."""
@@ -124,6 +131,8 @@ def pausing(
     pause: Pause,
     now: Callable[[], float],
     today: Callable[[], float],
+    remaining: Callable[[], float] = lambda: inf,
+    chance: Callable[[], float] = random.random,
 ) -> Layer:
     """Return the layer that holds calls back while their gate is closed, and closes it when the provider says so.
 
@@ -135,6 +144,8 @@ def pausing(
         pause: waits.
         now: the clock.
         today: the seconds since 1970.
+        remaining: the seconds until the total deadline of the stream.
+        chance: gives a number from 0 to 1.
     """
 
     def layer(call: Call) -> Call:
@@ -143,11 +154,14 @@ def pausing(
             endpoint = endpoint_of(request)
             gate, provider, waited = gates.of(endpoint), endpoint.provider, 0.0
             while wait := gate.wait(now()):
-                if waited + wait > policy.max_wait:
+                most = min(policy.max_wait - waited, remaining())
+                if wait > most:
                     tell(Waited("pause", provider, waited, refused=True))
-                    error = LimitReachedError("pause", provider=provider, max_wait=policy.max_wait, retry_after=wait)
+                    error = LimitReachedError("pause", provider=provider, max_wait=waited + most, retry_after=wait)
                     yield ended(OutcomeKind.UNAVAILABLE, error)
                     return
+                # A little longer, so that not all who wait here go at the same moment, whenever they came.
+                wait = min(wait + gate.length * policy.jitter * chance(), most)
                 try:
                     await pause(wait)
                 except StructStreamError as late:

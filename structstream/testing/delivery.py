@@ -101,22 +101,25 @@ class Delivery:
     async def flat_out(self, pieces: Sequence[bytes]) -> None:
         for number, piece in enumerate(pieces, 1):
             self.put(piece)
-            if self.connection.full:
-                await self.connection.drained()
-            elif number % _TURN == 0 or self.connection.lost:
-                await self.clock.sleep(0)
+            await self.turn(number)
 
     async def paced(self, pieces: Iterable[bytes]) -> None:
         interval = self.script.interval * self.script.events_per_write
-        for piece in pieces:
+        for number, piece in enumerate(pieces, 1):
             # Each is due by the pace of the whole answer, so that a late one does not delay all that follow.
             now = self.clock.now()
             delay = self.script.first_token_delay if self.record.events_sent == 0 else interval
             self.due = (self.due or now) + delay
             await self.wait(self.due - now)
             self.put(piece)
-            if self.connection.full:
-                await self.connection.drained()
+            await self.turn(number)
+
+    async def turn(self, number: int) -> None:
+        """After the write of that number, let others have their turn where that is due."""
+        if self.connection.full:
+            await self.connection.drained()
+        elif number % _TURN == 0 or self.connection.lost:
+            await self.clock.sleep(0)
 
     def put(self, piece: bytes) -> None:
         self.connection.body(piece)

@@ -294,8 +294,8 @@ class _Writer:
     def call(self, number: int) -> Iterator[_JSON]:
         deltas = self.calls.pop(number)
         try:
-            arguments = json.loads("".join(delta.text for delta in deltas) or "{}")
-        except ValueError:
+            arguments = json.loads("".join(delta.text for delta in deltas))
+        except ValueError:  # cut off, be it before its first character
             return
         about = {"name": deltas[0].name, **({"id": deltas[0].id} if deltas[0].id else {})}
         if not self.question.in_pieces:

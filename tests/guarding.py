@@ -25,18 +25,21 @@ KEYS = (
     "AIza" + "Sy1" * 12,
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
 )
+_WIDE = {ord(char): ord(char) - 0x20 + 0xFF00 for char in "0123456789+@"}
+_ARABIC = {ord("0") + value: 0x0660 + value for value in range(10)}
+
 TYPESET = (
     ("4111\u00a01111\u00a01111\u00a01111", "[card]"),
     ("4111\u202f1111\u202f1111\u202f1111", "[card]"),
     ("4111\u20111111\u20131111\u22121111", "[card]"),
-    ("４１１１１１１１１１１１１１１１", "[card]"),
-    ("٤١١١١١١١١١١١١١١١", "[card]"),
+    ("4111111111111111".translate(_WIDE), "[card]"),
+    ("4111111111111111".translate(_ARABIC), "[card]"),
     ("DE89\u202f3704\u202f0044\u202f0532\u202f0130\u202f00", "[iban]"),
     ("DE89-3704-0044-0532-0130-00", "[iban]"),
     ("de89370400440532013000", "[iban]"),
     ("+49\u00a030\u2011901820", "[phone]"),
-    ("＋４９３０９０１８２０", "[phone]"),
-    ("ada＠example.org", "[email]"),
+    ("+4930901820".translate(_WIDE), "[phone]"),
+    ("ada@example.org".translate(_WIDE), "[email]"),
 )
 """As models and word processors write them, and what stands in their place."""
 SECRETS = (*EMAILS, *PHONES, *CARDS, *IBANS, *KEYS, *(text for text, _ in TYPESET))

@@ -8,7 +8,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from structstream.errors import (
-    CUT,
     BlockedError,
     InvalidOutputError,
     JSONLimitError,
@@ -20,7 +19,7 @@ from structstream.partial.wrapped import unwrapped_path
 from structstream.text import render_path
 from structstream.verdicts import Guardrail, Span, Verdict
 
-from .errors import ErrorTexts, texts_of, told_of, withhold
+from .errors import ErrorTexts, beginning_of, texts_of, told_of, withhold
 from .rails import Rail
 from .rewrite import JSONRewriter, encode, is_plain
 from .screen import Screen
@@ -276,18 +275,18 @@ class Gate:
     def guard_error(self, error: StructStreamError) -> None:
         """Take out of an error what is not to be shown; what has to be awaited first is out of it until then."""
         try:
-            judged = {name: self._of_error(text) for name, text in texts_of(error).items()}
+            judged = {name: self._of_error(error, text) for name, text in texts_of(error).items()}
             args = told_of(error, judged)
-            error.args = tuple(self._of_error(arg) if isinstance(arg, str) else arg for arg in args)
+            error.args = tuple(self._of_error(error, arg) if isinstance(arg, str) else arg for arg in args)
             for name, text in judged.items():
                 setattr(error, name, text)
         except BlockedError:
             withhold(error)
         self._errors.judge(error)
 
-    def _of_error(self, text: str) -> str:
-        whole = text.removesuffix(CUT)
-        return self.redact(text) if whole == text else self.redact(whole, cut=True) + CUT
+    def _of_error(self, error: StructStreamError, text: str) -> str:
+        whole = beginning_of(error, text)
+        return self.redact(text) if whole == text else self.redact(whole, cut=True) + text[len(whole) :]
 
     @property
     def has_late(self) -> bool:

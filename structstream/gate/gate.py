@@ -37,6 +37,10 @@ __all__ = ["Gate"]
 
 _SHORT_FIND = 8  # characters: one, in quotes, perhaps escaped
 _literals = re.compile(r'"(?:[^"\\]|\\.)*+(?:(?P<closed>")|\\?\Z)', re.DOTALL)  # also one that the end has cut
+# Words with a digit, such as a number, a time or an id; a date of HTTP; a yes or no.
+_figures = re.compile(
+    r"(?:(?=\S*[0-9])\S+)(?: (?=\S*[0-9])\S+)*+|true|false|[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT"
+)
 _cut_escape = re.compile(r"\\(?:u[0-9A-Fa-f]{0,3})?\Z")
 
 
@@ -266,6 +270,18 @@ class Gate:
             return screen.feed(text)
         judged = screen.whole(text, kind)
         return text if judged is None else judged
+
+    def header(self, text: str) -> str:
+        """Return the value of a header as it may be shown: empty where a guardrail stops it.
+
+        A guardrail that looks at sentences or fields is not asked about each, it may be a service: where there is one,
+        nothing is shown that could be words.
+        """
+        try:
+            judged = self.redact(text)
+        except BlockedError:
+            return ""
+        return judged if self._segments is None or _figures.fullmatch(judged.strip()) else ""
 
     @property
     def changed(self) -> bool:

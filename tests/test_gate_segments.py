@@ -7,6 +7,7 @@ import json
 import pytest
 
 from structstream.errors import BlockedError
+from structstream.facts import Fact
 from structstream.gate import Gate
 from structstream.gate.rails import Rail
 from structstream.gate.segments import Segments, redacted
@@ -95,6 +96,68 @@ def test_what_is_shown_first_is_judged_behind_and_taken_out_at_the_end() -> None
     assert "".join(shown) == TEXT
     assert gate.has_late
     assert json.loads(gate.revised(TEXT))["note"] == "[1]. Two! Three\nand four"
+
+
+ALL = frozenset({"value", "key", "scalar"})
+NAMED = json.dumps({"of Ada": {"Ada": [{"n": 4711}, "by Ada", "x"]}, "Ada": "Ada\n."})
+UNNAMED = NAMED.replace("Ada", "N").replace("4711", '"N"')
+
+
+class Naming(Noting):
+    """Takes a name and a number out wherever they stand."""
+
+    def check_text(self, piece: GuardedText) -> Verdict:
+        super().check_text(piece)
+        spans = [(at, at + len(each), "N") for each in ("Ada", "4711") if (at := piece.text.find(each)) >= 0]
+        return Verdict.redact(*spans) if spans else ALLOW
+
+
+def test_paths_tell_keys_as_they_are_shown() -> None:
+    told: list[Fact] = []
+    shown: list[str] = []
+    after = Noting()
+    gate = Gate([Naming(unit="field", kinds=ALL), after], shown.append, tell=told.append)
+    for char in NAMED:
+        gate.feed(char)
+    gate.finish()
+    assert "".join(shown) == UNNAMED
+    assert [path for *_, path in after.seen] == ['["of N"].N[1]', '["of N"].N[2]', "N", "N"]
+    assert "Ada" not in repr(told)
+
+
+@pytest.mark.parametrize("stop", ["of Ada", "Ada", "x"])
+def test_no_stop_tells_a_key_that_is_not_shown(stop: str) -> None:
+    class Stopping(Naming):
+        def check_text(self, piece: GuardedText) -> Verdict:
+            return Verdict.stop("no") if piece.text == stop else super().check_text(piece)
+
+    with pytest.raises(BlockedError) as raised:
+        gated([Stopping(unit="field", kinds=ALL)], [NAMED])
+    assert "Ada" not in str(raised.value)
+
+
+def test_keys_and_numbers_that_were_shown_are_taken_out_at_the_end() -> None:
+    shown: list[str] = []
+    rails = [Naming(unit="field", kinds=ALL, mode=mode) for mode in ("hold", "stream_first")]
+    for first, text in ((rails[0], UNNAMED), (rails[1], NAMED)):
+        shown.clear()
+        gate = Gate([first, Naming(unit="field", kinds=ALL, mode="stream_first")], shown.append)
+        gate.feed(NAMED)
+        gate.finish()
+        assert "".join(shown) == text
+        assert gate.revised(text) == UNNAMED
+
+
+def test_a_text_below_a_key_that_is_held_back_is_revised_all_the_same() -> None:
+    shown: list[str] = []
+    late = Noting(ALLOW, Verdict.replace("late"), unit="field", mode="stream_first")
+    gate = Gate([Naming(unit="field", kinds=frozenset({"key"})), late], shown.append)
+    gate.feed(NAMED)
+    gate.finish()
+    assert json.loads(gate.revised("".join(shown))) == {
+        "of N": {"N": [{"n": 4711}, "by Ada", "late"]},
+        "N": "Ada\n.",
+    }
 
 
 def test_what_is_left_is_given_up() -> None:

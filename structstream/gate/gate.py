@@ -17,13 +17,13 @@ from structstream.errors import (
 from structstream.jsongrammar import SHORT
 from structstream.partial.wrapped import unwrapped_path
 from structstream.text import render_path
-from structstream.verdicts import Guardrail, Span, Verdict
 
 from .errors import ErrorTexts, beginning_of, texts_of, told_of, withhold
 from .rails import Rail
+from .revision import Revision
 from .rewrite import JSONRewriter, encode, is_plain
 from .screen import Screen
-from .segments import Ask, Segments
+from .segments import Segments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from structstream.continuation import OpenLevel
     from structstream.facts import Tell
     from structstream.partial.parser import Transducer
-    from structstream.verdicts import GuardedText, TextKind
+    from structstream.verdicts import Guardrail, TextKind, Verdict
+
+    from .segments import Ask
 
 __all__ = ["Gate"]
 
@@ -311,12 +313,10 @@ class Gate:
 
     def revised(self, text: str) -> str:
         """Return the JSON text without what was found in it after it was shown."""
-        parts: list[str] = []
-        late = [] if self._segments is None else self._segments.late
-        gate = Gate([_Late(late)], parts.append, wrap_key=self._wrap_key)
-        gate.feed(text)
-        gate.finish()
-        return "".join(parts)
+        revision = Revision([] if self._segments is None else self._segments.late)
+        revision.feed(text)
+        revision.finish()
+        return revision.take()
 
     # --- paths ---
 
@@ -380,24 +380,6 @@ class _ScreenedJSON(JSONRewriter):
     def scalar(self, raw: str) -> None:
         judged = self.screen.whole(raw, "scalar")
         self._out.append(raw if judged is None else encode(judged))
-
-
-class _Late(Guardrail):
-    """Takes out of a finished text what was found in it after it was shown."""
-
-    name = "late"
-    unit = "field"
-
-    def __init__(self, late: Sequence[tuple[Ask, Verdict]]) -> None:
-        self._spans: dict[tuple[str, str], list[Span]] = {}
-        for ask, verdict in late:
-            spans = [Span(0, ask.size, verdict.text)] if verdict.text is not None else verdict.spans
-            found = self._spans.setdefault((ask.kind, ask.path), [])
-            found += [Span(ask.offset + span.start, ask.offset + span.end, span.label) for span in spans]
-
-    def check_text(self, piece: GuardedText) -> Verdict:
-        spans = self._spans.get((piece.kind, piece.path), ())
-        return Verdict.redact(*spans) if spans else Verdict.allow()
 
 
 def _judged_literal(screen: Screen, found: re.Match[str], kind: TextKind) -> str:

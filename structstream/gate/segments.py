@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from structstream.partial.wrapped import unwrapped_path
+from structstream.text import render_path
 from structstream.verdicts import GuardedText, Verdict
 
 from .rails import Rail, awaits
@@ -22,10 +23,13 @@ if TYPE_CHECKING:
 
     from structstream.verdicts import Judgement, TextEnd, TextKind
 
-__all__ = ["Ask", "Segments", "redacted"]
+__all__ = ["Ask", "Place", "Segments", "redacted"]
 
 _sentence_ends = re.compile(r"[.!?…。！？][\"'”’)\]]*(?=\s)|\n").finditer  # noqa: RUF001  # full-width marks too
 _MAX_MARKS = 8  # a sentence's end may be this long and still lack the blank behind it
+
+
+Place = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +39,8 @@ class Ask:
     Args:
         rail: whose.
         judgement: what to await.
-        path: the field.
+        path: the field; of a key that of the object that it stands in.
+        place: the field as the names and indices that lead to it, as they are shown.
         kind: what the text is.
         offset, size: where in the field the text stands that is judged, in characters.
     """
@@ -43,15 +48,16 @@ class Ask:
     rail: Rail
     judgement: Judgement
     path: str
+    place: Place = ()
     kind: TextKind = "value"
     offset: int = 0
     size: int = 0
 
 
-_Entry = tuple[str, str, str, "Callable[[str], None] | None"]
-"""What waits in line: the part, its text, its path, and who takes a whole text once it was judged.
+_Entry = tuple[str, str, "Place", "Callable[[str], None] | None"]
+"""What waits in line: the part, its text, its place, and who takes a whole text once it was judged.
 
-The path of a text that was cut is its kind: it stands beside the answer.
+The place of a text that was cut is its kind: it stands beside the answer.
 """
 
 
@@ -66,16 +72,19 @@ class _Stage:
         self.passes = False
         """Whether the text was judged before: but what is judged behind it is, anew, as its verdict is for the end."""
         self._kind: TextKind = "value"
+        self._place: Place = ()
         self._path = ""
         self._parts: list[str] = []  # text that waits for its verdict
         self._size = 0
         self._judged = 0  # how much of it was judged and held
         self._offset = 0
 
-    def begin(self, kind: TextKind, path: str) -> None:
+    def begin(self, kind: TextKind, place: Place, path: Callable[[Place], str]) -> None:
         """Begin another text."""
-        self._looks = self.rail.looks_at(kind, path) and _wants(self.rail, kind)
-        self._kind, self._path = kind, path
+        told = path(place)
+        self._looks = self.rail.looks_at(kind, told) and _wants(self.rail, kind)
+        self._kind, self._place = kind, place
+        self._path = path(place[:-1]) if kind == "key" else told  # what is judged is told by nobody
         self._parts = []
         self._size = self._judged = self._offset = 0
 
@@ -120,7 +129,7 @@ class _Stage:
         piece = GuardedText(text, kind=self._kind, end=end, offset=self._offset, path=self._path)
         judgement = self.rail.check(piece)
         if self._shows_first:
-            ask = Ask(self.rail, judgement, self._path, self._kind, self._offset, len(text))
+            ask = Ask(self.rail, judgement, self._path, self._place, self._kind, self._offset, len(text))
             self._parts, self._size = [], 0
             self._offset += len(text)
             self._owner.judge_behind(ask)
@@ -183,6 +192,7 @@ class Segments(JSONRewriter):
         self._stages = [_Stage(rail, self, holds=holds) for rail in rails]
         self._kinds = {kind for kind in ("key", "scalar") if any(_wants(rail, kind) for rail in rails)}
         self._line: deque[_Entry] = deque()
+        self._renamed: dict[Place, str] = {}  # keys that are shown as something else
         self._worker = self._work()
         self._waits: Ask | None = None
         self._left = False
@@ -253,7 +263,7 @@ class Segments(JSONRewriter):
 
         Of one that was `cut`, what waits for its end never comes out.
         """
-        self._line.append(("cut", text, kind, take) if cut else (kind, text, "", take))
+        self._line.append(("cut", text, (kind,), take) if cut else (kind, text, (), take))
 
     def judge_behind(self, ask: Ask) -> None:
         """Take a judgement on text that was shown already."""
@@ -271,35 +281,49 @@ class Segments(JSONRewriter):
 
     # --- the line ---
 
-    def _where(self) -> str:
-        return self.path if self._wrap_key is None else unwrapped_path(self.path, self._wrap_key) or ""
+    def _shown(self, place: Place) -> Place:
+        """A place by the keys that were shown."""
+        if not self._renamed:
+            return place
+        return tuple(self._renamed.get(place[: depth + 1], name) for depth, name in enumerate(place))
+
+    def _path_of(self, place: Place) -> str:
+        path = render_path(place)
+        return path if self._wrap_key is None else unwrapped_path(path, self._wrap_key) or ""
 
     def emit(self, text: str) -> None:
-        self._line.append(("raw", text, "", None))
+        self._line.append(("raw", text, (), None))
 
     def begin_string(self) -> None:
-        self._line.append(("begin", "", self._where(), None))
+        self._line.append(("begin", "", tuple(self._place), None))
 
     def more_string(self, text: str) -> None:
-        self._line.append(("more", text, "", None))
+        self._line.append(("more", text, (), None))
 
     def end_string(self) -> None:
-        self._line.append(("end", "", "", None))
+        self._line.append(("end", "", (), None))
 
     def string(self, text: str, raw: str) -> None:
-        self._line.append(("value", text, self._where(), self._take_string))
+        self._line.append(("value", text, tuple(self._place), self._take_string))
 
     def key(self, name: str) -> None:
-        if "key" in self._kinds:
-            self._line.append(("key", name, self._where(), self._take_string))
-        else:
+        if "key" not in self._kinds:
             self.emit(encode(name))
+            return
+        place = tuple(self._place)
+
+        def take(judged: str) -> None:
+            if judged != name:
+                self._renamed[place] = judged
+            self._take_string(judged)
+
+        self._line.append(("key", name, place, take))
 
     def scalar(self, raw: str) -> None:
         def take(judged: str) -> None:
             self._out.append(judged if judged == raw else encode(judged))
 
-        self._line.append(("scalar", raw, self._where(), take))
+        self._line.append(("scalar", raw, tuple(self._place), take))
 
     def spares(self, raw: str) -> bool:
         return "scalar" not in self._kinds
@@ -315,25 +339,26 @@ class Segments(JSONRewriter):
             if not line:
                 yield None
                 continue
-            part, text, path, take = line.popleft()
+            part, text, place, take = line.popleft()
             if take is not None and part == "cut":
-                self._start(path, "")  # type: ignore[arg-type]  # its kind stands there
+                self._start(place[0], ())  # type: ignore[arg-type]  # its kind stands there
                 take((yield from self._through(text)))
             elif take is not None:
                 kind: TextKind = part  # type: ignore[assignment]  # whole texts stand in line under their kind
-                self._start(kind, path)
+                self._start(kind, place)
                 take((yield from self._through(text)) + (yield from self._ends()))
             elif part == "raw":
                 self._out.append(text)
             elif part == "begin":
-                self._start("value", path)
+                self._start("value", place)
             else:
                 judged = yield from (self._ends() if part == "end" else self._through(text))
                 self._out.append(encode(judged)[1:-1])
 
-    def _start(self, kind: TextKind, path: str) -> None:
+    def _start(self, kind: TextKind, place: Place) -> None:
+        shown = self._shown(place)
         for stage in self._stages:
-            stage.begin(kind, path)
+            stage.begin(kind, shown, self._path_of)
 
     def _through(self, text: str) -> Generator[Ask, Verdict, str]:
         for stage in self._stages:

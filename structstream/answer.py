@@ -20,7 +20,7 @@ from .errors import (
     TruncatedError,
 )
 from .jsonsink import JSONLimits
-from .partial import PartialParser
+from .partial import PartialParser, field_names
 from .residual import Splice
 from .response import Outcome, OutcomeKind, StreamingResponse, ToolCall, kind_of
 
@@ -207,6 +207,10 @@ class AnswerReader(Generic[T]):
         model, key, limits, context, estimate = self._document
         self._parser = PartialParser(model, wrap_key=key, limits=limits, context=context, estimate=estimate)
         self._unread = [text]
+
+    def names(self) -> frozenset[str]:
+        """Return the keys that are names of the response model's fields."""
+        return field_names(self._parser.shape)
 
     def begin(self, event: Started) -> bool:
         """Take the start of an answer; return whether it is another one's, which voids what was said before it.

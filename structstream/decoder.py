@@ -141,6 +141,7 @@ class StreamDecoder(Generic[T]):
                 self._answer.add,
                 repair=self._answer.take_repair(),
                 wrap_key=wrap_key,
+                names=self._answer.names,
                 prefix="" if continuation is None else continuation.prefix,
                 tell=tell,
             )

@@ -136,28 +136,15 @@ def test_no_stop_tells_a_key_that_is_not_shown(stop: str) -> None:
     assert "Ada" not in str(raised.value)
 
 
-def test_keys_and_numbers_that_were_shown_are_taken_out_at_the_end() -> None:
+def test_a_key_that_is_no_name_of_a_field_is_text() -> None:
     shown: list[str] = []
-    rails = [Naming(unit="field", kinds=ALL, mode=mode) for mode in ("hold", "stream_first")]
-    for first, text in ((rails[0], UNNAMED), (rails[1], NAMED)):
-        shown.clear()
-        gate = Gate([first, Naming(unit="field", kinds=ALL, mode="stream_first")], shown.append)
-        gate.feed(NAMED)
-        gate.finish()
-        assert "".join(shown) == text
-        assert gate.revised(text) == UNNAMED
-
-
-def test_a_text_below_a_key_that_is_held_back_is_revised_all_the_same() -> None:
-    shown: list[str] = []
-    late = Noting(ALLOW, Verdict.replace("late"), unit="field", mode="stream_first")
-    gate = Gate([Naming(unit="field", kinds=frozenset({"key"})), late], shown.append)
-    gate.feed(NAMED)
+    rail = Naming(unit="field", paths=["Ada.*"])
+    gate = Gate([rail, Naming(paths=["more"])], shown.append, names=lambda: {"Ada"})
+    for char in '{"Ada": {"Ada": 4711, "of Ada": 1}, "more": {"by Ada": 2}}':
+        gate.feed(char)
     gate.finish()
-    assert json.loads(gate.revised("".join(shown))) == {
-        "of N": {"N": [{"n": 4711}, "by Ada", "late"]},
-        "N": "Ada\n.",
-    }
+    assert "".join(shown) == '{"Ada": {"Ada": 4711, "of N": 1}, "more": {"by N": 2}}'
+    assert [text for text, _, _ in rail.seen] == ["of Ada"]
 
 
 def test_what_is_left_is_given_up() -> None:

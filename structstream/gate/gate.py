@@ -15,8 +15,8 @@ from structstream.errors import (
     StructStreamError,
 )
 from structstream.jsongrammar import SHORT
-from structstream.partial.wrapped import unwrapped_path
 from structstream.text import render_path
+from structstream.verdicts import REDACTED
 
 from .errors import ErrorTexts, beginning_of, texts_of, told_of, withhold
 from .rails import Rail
@@ -26,7 +26,7 @@ from .screen import Screen
 from .segments import Segments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Sequence
 
     from structstream.continuation import OpenLevel
     from structstream.facts import Tell
@@ -55,6 +55,8 @@ class Gate:
         repair: makes the document of what a model wrote; None where that is the document itself.
         prefix: text of the document that stands before what comes, and was judged: it is not let out again.
         wrap_key: the key of an object around the answer, which paths do not tell; None for no such object.
+        names: gives the keys that are names of fields: no text of the answer, so that guardrails for sentences and
+            fields look at them only where they ask for it. None: all keys are such.
         tell: hears each verdict; None for nobody.
 
     Raises:
@@ -76,6 +78,7 @@ class Gate:
         repair: Transducer | None = None,
         prefix: str = "",
         wrap_key: str | None = None,
+        names: Callable[[], Container[str]] | None = None,
         tell: Tell | None = None,
     ) -> None:
         self._take = take
@@ -85,8 +88,10 @@ class Gate:
         rails = [Rail(guardrail, tell) for guardrail in guardrails]
         at_once = [rail for rail in rails if rail.guardrail.unit == "delta" and rail.guardrail.mode == "hold"]
         later = [rail for rail in rails if rail not in at_once]
-        self._screened = _ScreenedJSON(at_once, self._path)
-        self._segments = Segments(later, wrap_key=wrap_key) if later else None
+        self._screened = _ScreenedJSON(at_once, self._path, self._place)
+        self._segments = None
+        if later:
+            self._segments = Segments(later, wrap_key=wrap_key, names=None if names is None else names())
         self._errors = ErrorTexts(later)
         self._feed_string = self._screened.screen.feed
         self._at_once = repair is None and self._segments is None
@@ -186,10 +191,8 @@ class Gate:
 
         Where several places may be meant, it is the last: then nothing of a long secret is behind it.
         """
-        kept, path = level.so_far, render_path(level.path)
-        if self._wrap_key is not None:
-            path = unwrapped_path(path, self._wrap_key) or ""
-        screen = Screen(self._screened.rails, lambda: path)
+        kept, place = level.so_far, self._unwrapped(level.path)
+        screen = Screen(self._screened.rails, lambda: render_path(place), lambda: place)
         screen.begin("value")
         shown, found = "", 0 if not kept else None
         with suppress(BlockedError):
@@ -321,13 +324,25 @@ class Gate:
     # --- paths ---
 
     def _path(self) -> str:
-        # As the model wrote them, keys may hold what is not to be shown.
-        path = self._screened.path
-        screen = Screen(self._screened.rails, lambda: "")
-        with suppress(BlockedError):
-            judged = screen.whole(path, "key")
-            path = path if judged is None else judged
-        return path if self._wrap_key is None else unwrapped_path(path, self._wrap_key) or ""
+        place = self._place()
+        return render_path([self._shown(place[: depth + 1]) for depth in range(len(place))])
+
+    def _place(self) -> Sequence[str | int]:
+        return self._unwrapped(self._screened.place)
+
+    def _unwrapped(self, place: Sequence[str | int]) -> Sequence[str | int]:
+        return place[1:] if self._wrap_key is not None and place[:1] == [self._wrap_key] else place
+
+    def _shown(self, place: Sequence[str | int]) -> str | int:
+        """The last key of a place as it may be told: as the model wrote it, it may hold what is not to be shown."""
+        key = place[-1]
+        if isinstance(key, int):
+            return key
+        try:
+            judged = Screen(self._screened.rails, lambda: "", lambda: place).whole(key, "key")
+        except BlockedError:
+            return REDACTED
+        return key if judged is None else judged
 
     def _safe(self, error: StructStreamError) -> StructStreamError:
         """An error that tells neither a path nor a word as the model wrote them."""
@@ -350,10 +365,12 @@ class Gate:
 class _ScreenedJSON(JSONRewriter):
     """JSON text through a `Screen`."""
 
-    def __init__(self, rails: Sequence[Rail], path: Callable[[], str]) -> None:
+    def __init__(
+        self, rails: Sequence[Rail], path: Callable[[], str], place: Callable[[], Sequence[str | int]]
+    ) -> None:
         super().__init__()
         self.rails = [Rail(rail.guardrail) for rail in rails]  # that tell nobody
-        self.screen = Screen(rails, path)
+        self.screen = Screen(rails, path, place)
         self.spares = self.screen.spares_numbers  # type: ignore[method-assign, assignment]  # a frame less for each structure
 
     def begin_string(self) -> None:

@@ -11,7 +11,6 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from structstream.partial.wrapped import unwrapped_path
 from structstream.text import render_path
 from structstream.verdicts import GuardedText, Verdict
 
@@ -19,7 +18,7 @@ from .rails import Rail, awaits
 from .rewrite import JSONRewriter, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Container, Generator, Sequence
 
     from structstream.verdicts import Judgement, TextEnd, TextKind
 
@@ -79,12 +78,10 @@ class _Stage:
         self._judged = 0  # how much of it was judged and held
         self._offset = 0
 
-    def begin(self, kind: TextKind, place: Place, path: Callable[[Place], str]) -> None:
-        """Begin another text."""
-        told = path(place)
-        self._looks = self.rail.looks_at(kind, told) and _wants(self.rail, kind)
-        self._kind, self._place = kind, place
-        self._path = path(place[:-1]) if kind == "key" else told  # what is judged is told by nobody
+    def begin(self, kind: TextKind, place: Place, path: str, *, looks: bool) -> None:
+        """Begin another text; `looks`: whether the guardrail is to see it."""
+        self._looks = looks
+        self._kind, self._place, self._path = kind, place, path
         self._parts = []
         self._size = self._judged = self._offset = 0
 
@@ -156,7 +153,7 @@ class _Stage:
 
 
 def _wants(rail: Rail, kind: TextKind) -> bool:
-    """Keys and scalars are judged by those who name them: a call to a service for each would be a surprise."""
+    """Names and scalars are judged by those who name them: a call to a service for each would be a surprise."""
     return kind not in ("key", "scalar") or (rail.guardrail.kinds is not None and kind in rail.guardrail.kinds)
 
 
@@ -183,11 +180,20 @@ class Segments(JSONRewriter):
     Args:
         rails: the guardrails, in the order in which each sees what the one before let through.
         wrap_key: the key of an object around the answer, which paths do not tell; None for no such object.
+        names: the keys that are names of fields; None where all are.
         holds: whether a guardrail that would show first is waited for as well.
     """
 
-    def __init__(self, rails: Sequence[Rail], *, wrap_key: str | None = None, holds: bool = False) -> None:
+    def __init__(
+        self,
+        rails: Sequence[Rail],
+        *,
+        wrap_key: str | None = None,
+        names: Container[str] | None = None,
+        holds: bool = False,
+    ) -> None:
         super().__init__()
+        self._names = names
         self._wrap_key = wrap_key
         self._stages = [_Stage(rail, self, holds=holds) for rail in rails]
         self._kinds = {kind for kind in ("key", "scalar") if any(_wants(rail, kind) for rail in rails)}
@@ -287,9 +293,8 @@ class Segments(JSONRewriter):
             return place
         return tuple(self._renamed.get(place[: depth + 1], name) for depth, name in enumerate(place))
 
-    def _path_of(self, place: Place) -> str:
-        path = render_path(place)
-        return path if self._wrap_key is None else unwrapped_path(path, self._wrap_key) or ""
+    def _unwrapped(self, place: Place) -> Place:
+        return place[1:] if self._wrap_key is not None and place[:1] == (self._wrap_key,) else place
 
     def emit(self, text: str) -> None:
         self._line.append(("raw", text, (), None))
@@ -307,7 +312,7 @@ class Segments(JSONRewriter):
         self._line.append(("value", text, tuple(self._place), self._take_string))
 
     def key(self, name: str) -> None:
-        if "key" not in self._kinds:
+        if "key" not in self._kinds and not self._is_free(name):
             self.emit(encode(name))
             return
         place = tuple(self._place)
@@ -318,6 +323,9 @@ class Segments(JSONRewriter):
             self._take_string(judged)
 
         self._line.append(("key", name, place, take))
+
+    def _is_free(self, name: object) -> bool:
+        return self._names is not None and name not in self._names
 
     def scalar(self, raw: str) -> None:
         def take(judged: str) -> None:
@@ -357,8 +365,12 @@ class Segments(JSONRewriter):
 
     def _start(self, kind: TextKind, place: Place) -> None:
         shown = self._shown(place)
+        path = render_path(self._unwrapped(shown[:-1] if kind == "key" else shown))  # a key that is judged is not told
+        free = kind == "key" and self._is_free(place[-1])
+        place = self._unwrapped(place)
         for stage in self._stages:
-            stage.begin(kind, shown, self._path_of)
+            looks = stage.rail.looks_at(kind, place) and (free or _wants(stage.rail, kind))
+            stage.begin(kind, shown, path, looks=looks)
 
     def _through(self, text: str) -> Generator[Ask, Verdict, str]:
         for stage in self._stages:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["ErrorTexts", "beginning_of", "texts_of", "told_of", "withhold"]
 
 _STOPPED = "an error whose text a guardrail has stopped"
-_OURS = frozenset({"provider"})  # the name in the routing table
+_OURS = frozenset({"provider", "guardrail"})  # the names in the routing table, and of the caller's guardrail
 
 
 def texts_of(error: StructStreamError) -> dict[str, str]:
@@ -56,7 +56,7 @@ def told_of(error: StructStreamError, judged: Mapping[str, str]) -> tuple[object
 
 def withhold(error: StructStreamError) -> None:
     """Take all texts out of an error."""
-    error.args = (_STOPPED,)
+    error.args = (f"blocked by the guardrail {error.guardrail!r}" if isinstance(error, BlockedError) else _STOPPED,)
     for name in texts_of(error):
         setattr(error, name, "")
 

@@ -39,7 +39,9 @@ def stream_many(
     Raises:
         ConfigurationError: an argument cannot work; the sentence says which and what to do.
     """
-    if isinstance(concurrency, bool) or concurrency < 1:
+    if not isinstance(requests, Iterable | AsyncIterable):
+        raise ConfigurationError(f"requests must be several, such as a list, not {type(requests).__name__}")
+    if type(concurrency) is not int or concurrency < 1:
         raise ConfigurationError(f"concurrency must be a positive integer, not {concurrency!r}")
     if order not in get_args(Order):
         raise ConfigurationError(f"order must be one of {', '.join(get_args(Order))}, not {order!r}")

@@ -117,6 +117,6 @@ def tee(stream: AsyncIterator[StreamingResponse[T]], count: int = 2) -> Sequence
         screen, log = tee(service.route_structured_streaming(request))
         await asyncio.gather(draw(screen), write(log))
     """
-    if count < 1:
+    if type(count) is not int or count < 1:
         raise ConfigurationError(f"count must be a positive integer, not {count!r}")
     return _Trunk(stream, count).branches[:]

@@ -152,6 +152,7 @@ async def test_what_breaks_the_stream_reaches_who_asked() -> None:
     assert len(await all_of(second)) == 1
 
 
-async def test_there_is_at_least_one_consumer() -> None:
+@pytest.mark.parametrize("count", [0, "2", 2.0, True])
+async def test_there_is_at_least_one_consumer(count: Any) -> None:
     with pytest.raises(ConfigurationError, match="count must be a positive integer"):
-        tee(arriving(), 0)
+        tee(arriving(), count)

@@ -48,6 +48,25 @@ def test_sentences_are_judged_each_once_whatever_the_cuts() -> None:
         ]
 
 
+# ruff: noqa: RUF001  # full-width marks
+SCRIPTS = {
+    "多年以后。他说：「好！」然后走了？！真的。": ["多年以后。", "他说：「好！」", "然后走了？！", "真的。"],
+    "क्या हाल है? ठीक। और आप": ["क्या हाल है?", " ठीक।", " और आप"],
+    "ما اسمك؟ نعم۔ لا": ["ما اسمك؟", " نعم۔", " لا"],
+    "«Oui.» Et non… «Ah!»": ["«Oui.»", " Et non…", " «Ah!»"],
+    "v1.2 at 3.5. No": ["v1.2 at 3.5.", " No"],
+}
+
+
+@pytest.mark.parametrize("text", SCRIPTS)
+def test_sentences_of_other_scripts_end_where_they_end(text: str) -> None:
+    whole = json.dumps([text], ensure_ascii=False)
+    for pieces in (*every_cut(whole), list(whole)):
+        rail = Noting()
+        assert gated([rail], pieces) == whole
+        assert [sentence for sentence, *_ in rail.seen] == SCRIPTS[text]
+
+
 def test_a_field_is_judged_as_a_whole_and_a_number_by_who_asks_for_it() -> None:
     rail = Noting(unit="field", kinds=frozenset({"value", "key", "scalar"}))
     assert gated([rail], list(TEXT)) == TEXT

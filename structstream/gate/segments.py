@@ -24,7 +24,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Ask", "Place", "Segments", "redacted"]
 
-_sentence_ends = re.compile(r"[.!?…。！？][\"'”’)\]]*(?=\s)|\n").finditer  # noqa: RUF001  # full-width marks too
+# A blank follows the end of a sentence, but for scripts that do without: there it is whatever is no mark and no closing
+# quote. Arabic, Urdu, Devanagari, Armenian and Ethiopic have marks of their own.
+_FULL = "\u3002\uff01\uff1f\uff61"
+_MARKS = f".!?\u2026\u061f\u06d4\u0964\u0965\u0589\u1362{_FULL}"
+_CLOSING = r"\"')\]\u2019\u201d\u00bb\u203a\u300d\u300f\uff09\u3011\u3009\u300b"
+_sentence_ends = re.compile(
+    rf"[{_MARKS}][{_CLOSING}]*(?=\s)|[{_FULL}][{_CLOSING}]*(?=[^\s{_CLOSING}{_MARKS}])|\n"
+).finditer
 _MAX_MARKS = 8  # a sentence's end may be this long and still lack the blank behind it
 
 

@@ -20,7 +20,7 @@ from .errors import (
     TruncatedError,
 )
 from .jsonsink import JSONLimits
-from .partial import PartialParser
+from .partial import PartialParser, field_names
 from .residual import Splice
 from .response import Outcome, OutcomeKind, StreamingResponse, ToolCall, kind_of
 
@@ -135,6 +135,7 @@ class AnswerReader(Generic[T]):
         self._document = (response_model, wrap_key, limits, context, estimate)
         self._continuation = continuation
         self._splice: Splice | None = None
+        self._kept = 0  # characters that a continuation keeps
         self._parser = self._make_parser(lenient=lenient, fail_fast=fail_fast)
         self._call: list[str] | None = None  # where the arguments are told of the call that is the answer
         self._attempt = attempt
@@ -143,6 +144,8 @@ class AnswerReader(Generic[T]):
         self._last: Step | None = None
         self._failure: StructStreamError | None = None
         self._confidence: Confidence | None = None
+        kept = None if continuation is None else continuation.confidence
+        self._kept_confidence = kept if isinstance(kept, Confidence) else None
         self.waiting = 0
         """Characters that came since the last step."""
         stream = None if continuation is None else continuation.take_up
@@ -160,6 +163,7 @@ class AnswerReader(Generic[T]):
             prefix, lenient = going_on.take_up.text, False  # what follows is the middle of a text
         elif going_on is not None and prefix:
             self._splice = Splice(going_on.levels, lenient=lenient, limits=limits)
+        self._kept = len(prefix)
         return PartialParser(
             model,
             lenient=lenient,
@@ -207,6 +211,11 @@ class AnswerReader(Generic[T]):
         model, key, limits, context, estimate = self._document
         self._parser = PartialParser(model, wrap_key=key, limits=limits, context=context, estimate=estimate)
         self._unread = [text]
+        self._kept = 0
+
+    def names(self) -> frozenset[str]:
+        """Return the keys that are names of the response model's fields."""
+        return field_names(self._parser.shape)
 
     def begin(self, event: Started) -> bool:
         """Take the start of an answer; return whether it is another one's, which voids what was said before it.
@@ -272,15 +281,20 @@ class AnswerReader(Generic[T]):
         chunks, self._chunks = self._chunks, []
         said = self.said
         response: StreamingResponse[T] = StreamingResponse(moment, chunks, self._attempt, None, said.usage)
-        if said.logprobs:
+        if said.logprobs or self._kept_confidence is not None:
             response.confidence = self._sure_of
         return response
 
     def _sure_of(self, path: str) -> float | None:
         """How sure the model was of a value; see `Confidence.of`."""
+        return self._sureness().of(path)
+
+    def _sureness(self) -> Confidence:
         if self._confidence is None or not self._confidence.is_of(self._parser, self.said.logprobs):
-            self._confidence = Confidence(self._parser, self.said.logprobs)
-        return self._confidence.of(path)
+            self._confidence = Confidence(
+                self._parser, self.said.logprobs, prefix=self._kept, kept=self._kept_confidence
+            )
+        return self._confidence
 
     def fail(self, error: StructStreamError) -> StreamingResponse[T] | None:
         """Note why the answer failed; return the step of what was good until then, if there was more."""
@@ -369,8 +383,8 @@ class AnswerReader(Generic[T]):
         if self._call is not None:
             self._call[:] = [self._parser.text]
         facts = self.said.facts()
-        if self.said.logprobs:
-            facts["confidence"] = self._sure_of
+        if self.said.logprobs or self._kept_confidence is not None:
+            facts["confidence"] = self._sureness()
         outcome = Outcome(
             kind=OutcomeKind.COMPLETE if problem is None else kind_of(problem),
             result=result,

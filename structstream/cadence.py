@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing, suppress
 from math import inf
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .facts import StepsJoined
 from .response import StreamingResponse
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .facts import Tell
     from .response import Step
 
-__all__ = ["Patience", "coalesced", "spaced"]
+__all__ = ["Held", "Patience", "coalesced", "spaced"]
 
 T = TypeVar("T")
 
@@ -35,9 +35,9 @@ class _Joined:
     completed: list[str]
     _changed: dict[str, None]
 
-    def __init__(self, earlier: Step, later: Step) -> None:
+    def __init__(self, earlier: Step, later: Step, *, own: bool) -> None:
         self._last = later
-        if isinstance(earlier, _Joined):  # it is done with: nobody has seen it
+        if own and isinstance(earlier, _Joined):
             self.completed, self._changed = earlier.completed, earlier._changed
         else:
             self.completed, self._changed = list(earlier.completed), dict.fromkeys(earlier.changed)
@@ -57,21 +57,48 @@ class _Joined:
         return list(self._changed)
 
 
-def coalesced(earlier: StreamingResponse[T], later: StreamingResponse[T]) -> StreamingResponse[T]:
-    """Return one step for two that follow one another, of which nobody has seen the earlier, nor will.
+def coalesced(earlier: StreamingResponse[T], later: StreamingResponse[T], *, own: bool = False) -> StreamingResponse[T]:
+    """Return one step for two that follow one another.
 
     It has the values of the later one, and the completions, changes and chunks of both.
+
+    Args:
+        earlier, later: the steps.
+        own: whether `earlier` was made by this function and is done with, as nobody else has seen it: what it holds is
+            taken over then, so that many steps cost no more than they hold.
     """
     step = later._step or earlier._step
     if earlier._step is not None and later._step is not None:
-        step = _Joined(earlier._step, later._step)
-    chunks = earlier.raw_chunks if isinstance(earlier.raw_chunks, list) else list(earlier.raw_chunks)
+        step = _Joined(earlier._step, later._step, own=own)
+    chunks = earlier.raw_chunks if own and isinstance(earlier.raw_chunks, list) else list(earlier.raw_chunks)
     chunks.extend(later.raw_chunks)
     made = StreamingResponse(step, chunks, later.attempt, later.outcome, later.usage or earlier.usage)
     made.begins = later.begins or earlier.begins
     made.confidence = later.confidence
     made.coalesced = earlier.coalesced + later.coalesced
     return made
+
+
+class Held(Generic[T]):
+    """One step for all that came and that nobody has taken yet; the steps that came stay as they are."""
+
+    __slots__ = ("_own", "step")
+
+    def __init__(self) -> None:
+        self.step: StreamingResponse[T] | None = None
+        self._own = False
+
+    def add(self, step: StreamingResponse[T]) -> None:
+        """Hold a further step."""
+        if self.step is None:
+            self.step, self._own = step, False
+        else:
+            self.step, self._own = coalesced(self.step, step, own=self._own), True
+
+    def take(self) -> StreamingResponse[T] | None:
+        """Give the step away; None where none is held."""
+        step, self.step = self.step, None
+        return step
 
 
 class Patience:
@@ -100,20 +127,18 @@ class Patience:
             return
         now = self._clock.now
         began = now()
-        held: StreamingResponse[T] | None = None
+        held: Held[T] = Held()
         for response in responses:
-            if held is not None:
-                held = coalesced(held, response)
-            elif self._slow or now() > began + _PATIENCE:
-                held = response
+            if held.step is not None or self._slow or now() > began + _PATIENCE:
+                held.add(response)
             else:
                 yield response
-        if held is None:
+        if (joined := held.take()) is None:
             self._slow = now() > began + _PATIENCE
             return
-        _say(held, self._tell)
+        _say(joined, self._tell)
         began = now()
-        yield held
+        yield joined
         self._slow = now() > began + _PATIENCE
 
 
@@ -131,24 +156,21 @@ async def spaced(
     not the provider goes on. Nothing is read before it is asked for.
     """
     reading: asyncio.Task[StreamingResponse[T] | None] | None = None
-    held: StreamingResponse[T] | None = None
+    held: Held[T] = Held()
     due = -inf
     async with aclosing(responses):
         try:
             while True:
                 if reading is None:
                     reading = asyncio.ensure_future(_next(responses))
-                if not await _done(reading, clock, due if held is not None else inf):
-                    yield_now, held = held, None
-                else:
+                if await _done(reading, clock, due if held.step is not None else inf):
                     step, reading = reading.result(), None
                     if step is None:
                         return
-                    held = step if held is None else coalesced(held, step)
-                    if held.outcome is None and clock.now() < due:
+                    held.add(step)
+                    if step.outcome is None and clock.now() < due:
                         continue
-                    yield_now, held = held, None
-                if yield_now is not None:
+                if (yield_now := held.take()) is not None:
                     _say(yield_now, tell)
                     due = clock.now() + interval
                     yield yield_now

@@ -77,14 +77,25 @@ class Confidence:
     Args:
         parser: of the answer's text.
         tokens: of the answer, as they come; the list may grow.
+        prefix: how many characters of the text were kept of an earlier attempt, which these tokens do not spell.
+        kept: that of the earlier attempt; None where it had no tokens.
     """
 
-    def __init__(self, parser: PartialParser[Any], tokens: Sequence[TokenLogprob]) -> None:  # Any: of any type
+    def __init__(
+        self,
+        parser: PartialParser[Any],  # Any: of any type
+        tokens: Sequence[TokenLogprob],
+        *,
+        prefix: int = 0,
+        kept: Confidence | None = None,
+    ) -> None:
         self._source = parser, tokens
         self._spans = parser.spans()
         self._text = parser.buffer
         self._key = parser.key
         self._tokens = Tokens(tokens)
+        self._prefix = prefix
+        self._kept = kept
         self._offset: int | None = None
 
     def of(self, path: str = "") -> float | None:
@@ -93,19 +104,30 @@ class Confidence:
         Of a container it is that of all scalars in it, without names and brackets. None where no value has closed
         there, or the tokens that came do not spell it.
         """
-        if self._offset is None:
-            self._offset = self._tokens.find(self._text.slice(0, _ENOUGH))
         leaves = self._spans.leaves(self._wrapped(path))
-        if leaves is None or self._offset is None:
+        if leaves is None:
             return None
         total, count = 0.0, 0
         for start, end in leaves:
-            place = start + self._offset, end + self._offset
-            if self._tokens.spell(*place) != self._text.slice(start, end):
+            found = self._over(start, end, self._text.slice(start, end))
+            if found is None:
                 return None
-            logarithm, tokens = self._tokens.sum_over(*place)
-            total, count = total + logarithm, count + tokens
+            total, count = total + found[0], count + found[1]
         return min(1.0, math.exp(total / count)) if count else None
+
+    __call__ = of
+
+    def _over(self, start: int, end: int, text: str) -> tuple[float, int] | None:
+        """The sum of the logarithms of the tokens that spell a stretch of the answer; None where none do."""
+        if end <= self._prefix:  # the earlier attempt's text began with just that
+            return None if self._kept is None else self._kept._over(start, end, text)
+        if self._offset is None:
+            found = self._tokens.find(self._text.slice(self._prefix, self._prefix + _ENOUGH))
+            self._offset = None if found is None else found - self._prefix
+        if self._offset is None or start + self._offset < 0:
+            return None
+        place = start + self._offset, end + self._offset
+        return self._tokens.sum_over(*place) if self._tokens.spell(*place) == text else None
 
     def is_of(self, parser: PartialParser[Any], tokens: Sequence[TokenLogprob]) -> bool:  # Any: as above
         """Whether it was made of just these."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 __all__ = ["Continuation", "LevelKind", "OpenLevel", "TakeUp"]
@@ -75,6 +75,7 @@ class Continuation:
         path: from where it goes on, such as ``items[2].name``; empty for the root.
         take_up: set where the stream itself can go on: then that is asked for, and not the rest, as long as the same
             model is asked.
+        confidence: how sure the model was of the values that are kept; None where that is not known.
     """
 
     prefix: str
@@ -83,6 +84,7 @@ class Continuation:
     messages: tuple[Mapping[str, Any], ...] = ()  # Any: as `Message`
     path: str = ""
     take_up: TakeUp | None = None
+    confidence: Callable[[str], float | None] | None = field(default=None, compare=False)
 
     @property
     def asks(self) -> bool:

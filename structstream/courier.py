@@ -33,9 +33,9 @@ _DRAINING = 1.0  # seconds that an async callback is given for what waits when t
 class Courier(Generic[E]):
     """Calls one callback with events, in order, and loses none.
 
-    A plain callback is called at once. One that takes long makes the event loop wait, which nobody can help; it gets
-    what happens meanwhile in one go after a rest of nine times as long. What an async callback returns is awaited in a
-    task beside the stream, one event after another; while it is busy, the others wait.
+    A plain callback is called at once. One that takes long makes the event loop wait, which nobody can help; what
+    happens meanwhile waits for a rest of nine times as long, or for the end. What an async callback returns is awaited
+    in a task beside the stream, one event after another; while it is busy, the others wait.
 
     Args:
         callback: the caller's.
@@ -54,6 +54,7 @@ class Courier(Generic[E]):
         self._waiting: deque[E] = deque()
         self._task: asyncio.Task[None] | None = None
         self._rests_until = 0.0
+        self._took = 0.0  # by the latest call
         self._reported: set[str] = set()
 
     def give(self, event: E) -> None:
@@ -69,13 +70,18 @@ class Courier(Generic[E]):
         """Where in the stream it was, for the log."""
         return ""
 
-    def _flush(self) -> None:
-        """Tell what waits, until the callback wants to be awaited."""
+    def _flush(self, *, rests: bool = True) -> None:
+        """Tell what waits, until the callback wants to be awaited, or has taken so long that it rests."""
+        spent = 0.0
         while self._waiting:
             event = self._waiting.popleft()
             awaitable = self._call(event)
             if awaitable is not None:
                 self._begin(event, awaitable)
+                return
+            spent += self._took
+            if rests and spent > _SLOW:
+                self._rests_until = self._clock.now() + _REST * spent
                 return
 
     def _begin(self, event: E, awaitable: Awaitable[None]) -> None:
@@ -102,14 +108,13 @@ class Courier(Generic[E]):
 
     def _call(self, event: E) -> Awaitable[None] | None:
         began = self._clock.now()
+        returned: Awaitable[None] | None = None
         try:
             returned = self._callback(event)
         except Exception as error:  # noqa: BLE001  # the callback is the caller's: whatever it raises, the stream goes on
             self._report(f"raised{self._at(event)}", error)
-            return None
-        took = self._clock.now() - began
+        self._took = took = self._clock.now() - began
         if took > _SLOW:
-            self._rests_until = began + took + _REST * took
             self._report(f"took {took:.2f} s: it is told less often")
         return returned if inspect.isawaitable(returned) else None
 
@@ -135,7 +140,7 @@ class Courier(Generic[E]):
             seconds: on the clock; None waits as long as it takes.
         """
         if self._task is None:
-            self._flush()
+            self._flush(rests=False)
         task = self._task
         if task is None or task is asyncio.current_task():
             return
@@ -164,7 +169,8 @@ class Courier(Generic[E]):
 class ProgressCourier(Courier["ProgressEvent"]):
     """A courier of progress: of what waits, the newest `progress` event is enough.
 
-    Every other event is told; where many paths wait, they are told in one `field` event, with ``paths`` in its data.
+    Every other event is told; where many paths wait, or a plain callback has to rest, they are told in one `field`
+    event, with ``paths`` in its data.
     """
 
     def __init__(self, callback: ProgressCallback, clock: Clock, *, tell: Tell | None = None) -> None:
@@ -174,17 +180,18 @@ class ProgressCourier(Courier["ProgressEvent"]):
         waiting = self._waiting
         if waiting and event.event_type == waiting[-1].event_type == "progress":
             waiting.pop()
-        elif len(waiting) >= _MOST and event.event_type == "field":
+        elif event.event_type == "field" and (len(waiting) >= _MOST or (waiting and self._rests_until)):
             event = self._merged(event)
         waiting.append(event)
 
     def _merged(self, event: ProgressEvent) -> ProgressEvent:
         """The newest `field` event that waits and this one in one."""
         waiting = self._waiting
-        if waiting[-1].event_type == "progress":
-            waiting.pop()
-        if waiting[-1].event_type != "field":
+        behind = len(waiting) > 1 and waiting[-1].event_type == "progress"
+        if waiting[-2 if behind else -1].event_type != "field":
             return event
+        if behind:
+            waiting.pop()
         before = waiting.pop()
         paths = before.data.get("paths") or [before.data["path"]]
         paths.append(event.data["path"])

@@ -141,6 +141,7 @@ class StreamDecoder(Generic[T]):
                 self._answer.add,
                 repair=self._answer.take_repair(),
                 wrap_key=wrap_key,
+                names=self._answer.names,
                 prefix="" if continuation is None else continuation.prefix,
                 tell=tell,
             )
@@ -229,13 +230,8 @@ class StreamDecoder(Generic[T]):
         return [] if self._gate is not None and self._gate.stop_error() else self._fail(error)
 
     def redact(self, text: str) -> str:
-        """Return a text of the provider, such as a header, as the guardrails let it through."""
-        if self._gate is None:
-            return text
-        try:
-            return self._gate.redact(text)
-        except BlockedError:
-            return ""
+        """Return the value of a header as the guardrails let it through; empty where they do not."""
+        return text if self._gate is None else self._gate.header(text)
 
     def drain(self, error: StructStreamError | None = None) -> None:
         """Read what the end of the body brings, so that `asks` tells what has to be judged before `finish`.

@@ -217,12 +217,14 @@ class ProtocolError(DecodeError):
     Attributes:
         provider: the dialect that was spoken.
         event: the start of the offending event, scrubbed.
+        is_cut: whether that is not the whole of it.
     """
 
     def __init__(self, message: str, *, provider: str, event: str = "") -> None:
         self.provider = provider
         scrubbed = scrub(event[:400])  # before it is cut: half a key is not recognised
-        self.event = scrubbed if len(event) <= 200 else scrubbed[:199] + CUT
+        self.is_cut = len(event) > 200
+        self.event = scrubbed[:199] + CUT if self.is_cut else scrubbed
         super().__init__(f"{provider}: {message}" + (f": {self.event!r}" if self.event else ""))
 
 
@@ -391,6 +393,7 @@ class ProviderError(StreamFailedError):
         code: the provider's own code for it, as text; None where it gave none.
         request_id: the provider's id for the call, to quote in a support request; None where it gave none.
         retry_after: the seconds that the provider asked to wait; None where it did not say.
+        is_cut: whether what it said broke off before its end.
     """
 
     retryable = True
@@ -411,10 +414,12 @@ class ProviderError(StreamFailedError):
         self.code = code
         self.request_id = request_id
         self.retry_after = retry_after
+        self.is_cut = False
         super().__init__(self.sentence())
 
     def cut_off(self) -> None:
         """Note that what was said broke off before its end."""
+        self.is_cut = True
         if not self.message.endswith(CUT):
             self.message += CUT
             self.args = (self.sentence(),)

@@ -280,8 +280,9 @@ class Exchange(Generic[T]):
         with self._watchdog.until(self._first_at):
             answer = await transport.stream(self._call, connect_timeout=self._request.timeouts.connect)
         self._answer = answer
-        redact = self._decoder.redact
-        self._headers = {name: redact(value) for name, value in answer.headers.items() if _HEADERS.match(name)}
+        shown = self._decoder.redact
+        headers = {name: shown(value) for name, value in answer.headers.items() if _HEADERS.match(name)}
+        self._headers = {name: value for name, value in headers.items() if value}
         body: AsyncIterator[bytes] = aiter(answer)
         if 300 <= answer.status < 400:
             raise moved(self._route.spec.name, answer)

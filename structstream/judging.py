@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING
@@ -84,6 +85,11 @@ class Judging:
                 raise
         except (Interrupted, BlockedError):
             raise
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            why = type(error).__name__  # nobody cancelled this stream: what it awaited was cancelled
         except Exception as error:  # noqa: BLE001  # the guardrail is the caller's: whatever it raises closes the gate
             why = type(error).__name__
         return ask.rail.failed(why, ask.path)

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args
 
-from .cadence import coalesced
+from .cadence import Held
 from .errors import ConfigurationError, StructStreamError
 from .resilience import ended
 from .response import kind_of
@@ -39,7 +39,9 @@ def stream_many(
     Raises:
         ConfigurationError: an argument cannot work; the sentence says which and what to do.
     """
-    if isinstance(concurrency, bool) or concurrency < 1:
+    if not isinstance(requests, Iterable | AsyncIterable):
+        raise ConfigurationError(f"requests must be several, such as a list, not {type(requests).__name__}")
+    if type(concurrency) is not int or concurrency < 1:
         raise ConfigurationError(f"concurrency must be a positive integer, not {concurrency!r}")
     if order not in get_args(Order):
         raise ConfigurationError(f"order must be one of {', '.join(get_args(Order))}, not {order!r}")
@@ -60,7 +62,7 @@ class _Slot(Generic[T]):
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.step: StreamingResponse[T] | None = None
+        self.held: Held[T] = Held()
         self.taken = asyncio.Event()
         self.over = False
 
@@ -111,11 +113,11 @@ class _Streams(Generic[T]):
         if not self._by_request:
             return self._ready.popleft() if self._ready else None
         head = next(iter(self._slots.values()), None)
-        return head if head is not None and head.step is not None else None
+        return head if head is not None and head.held.step is not None else None
 
     def take(self, slot: _Slot[T]) -> StreamingResponse[T]:
         """Return a slot's step; its stream may read on."""
-        step, slot.step = slot.step, None
+        step = slot.held.take()
         if step is None:
             raise AssertionError("only a slot with a step is picked")
         slot.taken.set()
@@ -123,7 +125,7 @@ class _Streams(Generic[T]):
         return step
 
     def _forget(self, slot: _Slot[T]) -> None:
-        if slot.over and slot.step is None:
+        if slot.over and slot.held.step is None:
             self._slots.pop(slot.number, None)
             self._room.set()
 
@@ -153,9 +155,9 @@ class _Streams(Generic[T]):
             self._put(slot, _broken(error))
 
     def _put(self, slot: _Slot[T], step: StreamingResponse[T]) -> None:
-        if slot.step is None:
+        if slot.held.step is None:
             self._ready.append(slot)
-        slot.step = step if slot.step is None else coalesced(slot.step, step)
+        slot.held.add(step)
         slot.taken.clear()
         self._changed.set()
 

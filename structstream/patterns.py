@@ -52,6 +52,10 @@ class PathPattern:
         """Whether something at `path` or within it may be meant."""
         return len(path) <= len(self._items) and self._fits(path)
 
+    def covers(self, path: Sequence[object]) -> bool:
+        """Whether `path` is what is meant, or within it."""
+        return len(path) >= len(self._items) and self._fits(path)
+
     def _fits(self, path: Sequence[object]) -> bool:
         return all(
             want is None or want == have or (not isinstance(have, str | int) and want == str(have))

@@ -77,6 +77,8 @@ def continued_request(
         found = replace(found, path=unwrapped_path(found.path, schema.wrap) or "")
     if found is not None and refused is None:
         found = replace(found, take_up=_lost_stream(request, outcome))
+    if found is not None:
+        found = replace(found, confidence=outcome.confidence)
     return None if found is None else replace(request, continuation=found)
 
 

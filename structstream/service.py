@@ -16,6 +16,7 @@ from .adopted import adopted, is_instructor
 from .cadence import spaced
 from .clock import checked_clock, epoch
 from .errors import ConfigurationError
+from .gate import Rail
 from .history import AnswerHistory
 from .httpclient import check_http2
 from .instrumentation.metrics import Meter
@@ -151,7 +152,8 @@ class StructuredLLMService:
 
         Raises:
             ConfigurationError: the request cannot work: no such provider, a mode that it does not have, a response
-                model that is no type, a missing key; the sentence says what to do.
+                model that is no type, a guardrail's path that is no pattern, a missing key; the sentence says what to
+                do.
         """
         if not isinstance(request, StreamingStructuredRequest):
             raise ConfigurationError(f"request must be a StreamingStructuredRequest, not {type(request).__name__}")
@@ -159,13 +161,16 @@ class StructuredLLMService:
             request = replace(request, mode=self._mode)
         for model in request.fallback_models:
             self._plan(model)  # what cannot be asked is said before anything is sent
+        guardrails = (*self._guardrails, *request.guardrails)
+        for guardrail in guardrails:
+            Rail(guardrail)  # one whose paths are no patterns would look at nothing
         run = Run(
             request,
             self._plan,
             self._clock,
             limits=self._limits,
             max_event_bytes=self._max_event_bytes,
-            guardrails=(*self._guardrails, *request.guardrails),
+            guardrails=guardrails,
         )
         typical = self._history.of(request.model, request.response_model)
         run.ledger.estimate = Estimate(expected_tokens=request.expected_tokens, typical=typical)

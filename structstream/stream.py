@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 
-from .cadence import coalesced
+from .cadence import Held
 from .clock import SystemClock
 from .completion import Completions, check_callback
 from .courier import Courier
@@ -56,7 +56,7 @@ class StructuredStream(Generic[T]):
         self._clock: Clock = clock or SystemClock()
         self._followers: list[Completions] = []
         self._couriers: list[tuple[Completions, Courier[tuple[str, Any]]]] = []  # Any: values of any type
-        self._missed: StreamingResponse[T] | None = None  # what a reader of completions read past a plain iteration
+        self._missed: Held[T] = Held()  # what a reader of completions read past a plain iteration
         self._iterated = False
         self._steered = False  # whether it was ever followed or paused: from then on a step is more than a step
         self._puller: Literal["", "steps", "completions"] = ""
@@ -149,7 +149,7 @@ class StructuredStream(Generic[T]):
             return True
         step = await self._pull("completions")
         if step is not None and self._iterated:
-            self._missed = step if self._missed is None else coalesced(self._missed, step)
+            self._missed.add(step)
         return step is not None
 
     async def _pull(self, puller: Literal["steps", "completions"]) -> StreamingResponse[T] | None:
@@ -256,7 +256,7 @@ class StructuredStream(Generic[T]):
     async def _next(self) -> StreamingResponse[T]:
         while self._puller:
             await self._read_along()
-        missed, self._missed = self._missed, None
+        missed = self._missed.take()
         if missed is not None:
             return missed
         step = await self._pull("steps")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
-from .cadence import coalesced
+from .cadence import Held
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Branch(Generic[T]):
 
     def __init__(self, trunk: _Trunk[T]) -> None:
         self._trunk = trunk
-        self._waiting: StreamingResponse[T] | None = None
+        self._waiting: Held[T] = Held()
         self._ended = False
 
     def take(self, step: StreamingResponse[T] | None) -> None:
@@ -73,23 +73,22 @@ class Branch(Generic[T]):
         if step is None:
             self._ended = True
         else:
-            self._waiting = step if self._waiting is None else coalesced(self._waiting, step)
+            self._waiting.add(step)
 
     async def aclose(self) -> None:
         """Leave; the stream is closed once every consumer has left."""
         self._ended = True
-        self._waiting = None
+        self._waiting.take()
         await self._trunk.leave(self)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> StreamingResponse[T]:
-        while self._waiting is None:
+        while (step := self._waiting.take()) is None:
             if self._ended:
                 raise StopAsyncIteration
             await self._trunk.read()
-        step, self._waiting = self._waiting, None
         return step
 
     async def __aenter__(self) -> Self:
@@ -118,6 +117,6 @@ def tee(stream: AsyncIterator[StreamingResponse[T]], count: int = 2) -> Sequence
         screen, log = tee(service.route_structured_streaming(request))
         await asyncio.gather(draw(screen), write(log))
     """
-    if count < 1:
+    if type(count) is not int or count < 1:
         raise ConfigurationError(f"count must be a positive integer, not {count!r}")
     return _Trunk(stream, count).branches[:]

@@ -186,9 +186,10 @@ class Guardrail:
             stretches out of the final object, which the partials have then shown.
         unit: when it looks. In ``stream_first`` mode ``delta`` is taken as ``sentence``.
         window: characters that wait at most where no sentence ends.
-        kinds: what it looks at; None for all.
-        paths: the fields of the answer that it looks at, each with all below it, such as ``items[*].note``; empty for
-            all.
+        kinds: what it looks at; None for all, though one that looks at sentences or fields gets numbers, literals and
+            the names of fields only where it names their kinds.
+        paths: the fields of the answer that it looks at, each with all below it, such as ``items[*].note``, in which
+            ``*`` stands for any one name, index or key; empty for all.
         timeout: seconds that an awaited verdict may take; None for no bound.
         fail_open: whether text goes through where the guardrail fails. Judged is told in both cases.
         trigger: a promise that makes it cheap. In a text in which this matches nowhere there is nothing to take out,

@@ -11,7 +11,7 @@ from structstream.gate.rails import Rail
 from structstream.gate.screen import Screen
 from structstream.verdicts import Guardrail
 
-__all__ = ["CARDS", "EMAILS", "IBANS", "KEYS", "PHONES", "SECRETS", "gated", "screened", "secrets", "texts"]
+__all__ = ["CARDS", "EMAILS", "IBANS", "KEYS", "PHONES", "SECRETS", "TYPESET", "gated", "screened", "secrets", "texts"]
 
 EMAILS = ("ada@example.org", "a.b-c+tag_1@mail.example.co.uk", "ÄRGER@bücher.example", "x@y.io")
 PHONES = ("+49 30 901820", "+1 (555) 123-4567", "0049-30-901820", "030 / 90 18 20 21", "(555) 123-4567", "01701234567")
@@ -25,7 +25,24 @@ KEYS = (
     "AIza" + "Sy1" * 12,
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
 )
-SECRETS = (*EMAILS, *PHONES, *CARDS, *IBANS, *KEYS)
+_WIDE = {ord(char): ord(char) - 0x20 + 0xFF00 for char in "0123456789+@"}
+_ARABIC = {ord("0") + value: 0x0660 + value for value in range(10)}
+
+TYPESET = (
+    ("4111\u00a01111\u00a01111\u00a01111", "[card]"),
+    ("4111\u202f1111\u202f1111\u202f1111", "[card]"),
+    ("4111\u20111111\u20131111\u22121111", "[card]"),
+    ("4111111111111111".translate(_WIDE), "[card]"),
+    ("4111111111111111".translate(_ARABIC), "[card]"),
+    ("DE89\u202f3704\u202f0044\u202f0532\u202f0130\u202f00", "[iban]"),
+    ("DE89-3704-0044-0532-0130-00", "[iban]"),
+    ("de89370400440532013000", "[iban]"),
+    ("+49\u00a030\u2011901820", "[phone]"),
+    ("+4930901820".translate(_WIDE), "[phone]"),
+    ("ada@example.org".translate(_WIDE), "[email]"),
+)
+"""As models and word processors write them, and what stands in their place."""
+SECRETS = (*EMAILS, *PHONES, *CARDS, *IBANS, *KEYS, *(text for text, _ in TYPESET))
 
 # What stands around a secret: it must be told from it, so no letters or digits directly at its sides.
 _around = st.text(st.sampled_from([*"aZé日  ,;\n\"\\!?'"]), max_size=12)

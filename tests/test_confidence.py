@@ -19,6 +19,7 @@ from structstream.providers import DIALECTS, ProviderSpec, route
 from structstream.providers.base import logprobs_of
 from structstream.request import StreamingStructuredRequest
 from structstream.response import Outcome, OutcomeKind, StreamingResponse, TokenLogprob
+from structstream.resume import continued_request
 from structstream.sse import SSEDecoder
 from structstream.text import parse_path, render_path
 from tests.corpus import CORPUS, needs_corpus
@@ -168,6 +169,40 @@ def test_a_response_and_an_outcome_tell_it() -> None:
     assert last.confidence("[1]") == steps[-1].confidence("[1]") == pytest.approx(math.exp(-0.5))
     assert last.confidence("") == pytest.approx(math.exp(-0.5))
     assert "confidence" not in repr(last)
+
+
+def going_on(first: str, rest: str, *, logprobs: bool = True) -> Outcome[Any]:
+    """The outcome of an answer of two attempts, of which the first broke off behind `first`."""
+    request = StreamingStructuredRequest(response_model=dict[str, list[int]], model="gpt-4o", prompt="?")
+    provider = route("gpt-4o").provider
+    broken = StreamDecoder(request.response_model, provider.decoder())
+    broken.feed(body([*first], logprobs=logprobs).partition(b'data: {"choices": [{"delta": {}, ')[0])
+    outcome = broken.finish().outcome
+    assert outcome is not None
+    continued = continued_request(request, outcome)
+    assert continued is not None
+    continuation = continued.continuation
+    assert continuation is not None
+    names = [level.name for level in continuation.levels]
+    decoder = StreamDecoder(request.response_model, provider.decoder(), continuation=continuation, attempt=2)
+    steps = decoder.feed(body([rest % tuple(names)]))
+    assert steps[0].confidence("a[0]") is None or logprobs
+    found = decoder.finish().outcome
+    assert found is not None
+    return found
+
+
+def test_what_an_answer_kept_of_an_earlier_attempt_keeps_its_confidence() -> None:
+    outcome = going_on('{"a": [12, 3], "b": [4, 5', '{"%s": [6], "%s": {"c": []}}')
+    assert outcome.result == {"a": [12, 3], "b": [4, 6], "c": []}
+    told = {path: outcome.confidence(path) for path in ("a", "a[0]", "a[1]", "b[0]", "b[1]", "b", "c", "")}
+    assert all(told[path] == pytest.approx(math.exp(-0.5)) for path in ("a", "a[0]", "a[1]", "b[0]"))
+    assert [told[path] for path in ("b[1]", "b", "")] == [None, None, None]  # the rest is spelt in other brackets
+
+
+def test_what_was_kept_without_probabilities_has_none() -> None:
+    outcome = going_on('{"a": [12, 3], "b": [4, 5', '{"%s": [6], "%s": {"c": []}}', logprobs=False)
+    assert [outcome.confidence(path) for path in ("a[0]", "b[0]", "")] == [None, None, None]
 
 
 def test_without_probabilities_there_is_none() -> None:

@@ -141,6 +141,52 @@ async def test_a_slow_plain_callback_is_told_less_often_and_misses_no_completion
     assert "took 1.00 s: it is told less often" in caplog.text
 
 
+@pytest.mark.parametrize("raises", [False, True])
+async def test_a_plain_callback_takes_a_tenth_of_the_time_at_most_and_is_soon_done_at_the_end(raises: bool) -> None:
+    clock = FakeClock()
+    heard: list[ProgressEvent] = []
+    spent = 0.0
+
+    def slow(one: ProgressEvent) -> None:
+        nonlocal spent
+        heard.append(one)
+        clock._now += 0.06  # it blocks
+        spent += 0.06
+        if raises:
+            raise ValueError
+
+    courier = ProgressCourier(slow, clock)
+    for number in range(1000):
+        courier.give(event("progress", number / 10))
+        courier.give(event("field", f"[{number}]"))
+        clock._now += 0.01
+    courier.give(event("complete"))
+    assert spent < 0.1 * clock.now() + 0.06
+    told = len(heard)
+    await courier.drain()
+    assert len(heard) - told < 5
+    assert heard[-1].event_type == "complete"
+    paths = [path for one in heard for path in one.data.get("paths") or [one.data.get("path")] if path]
+    assert paths == [f"[{number}]" for number in range(1000)]
+
+
+async def test_of_what_completed_a_slow_plain_callback_hears_each_in_the_end() -> None:
+    clock = FakeClock()
+    heard: list[int] = []
+
+    def slow(number: int) -> None:
+        heard.append(number)
+        clock._now += 0.06  # it blocks
+
+    courier: Courier[int] = Courier(slow, clock, name="on_complete")
+    for number in range(100):
+        courier.give(number)
+        clock._now += 0.01
+    assert len(heard) < 5
+    await courier.drain()
+    assert heard == list(range(100))
+
+
 async def test_a_callback_that_never_comes_back_is_given_up_in_time(caplog: pytest.LogCaptureFixture) -> None:
     clock = FakeClock()
     slow = Slow()

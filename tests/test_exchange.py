@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from structstream import errors
+from structstream.guardrails import CallableGuardrail, DenyList, Guardrail
 from structstream.request import HTTPRequest, Timeouts
 from structstream.response import OutcomeKind, StreamingResponse
 from structstream.service import StructuredLLMService
@@ -285,6 +286,21 @@ async def test_an_endless_error_body_is_left_where_its_sentence_is_known(make_cl
         assert (outcome.error.retry_after, "too many requests" in str(outcome.error)) == (7, True)
         assert peak[0] < 2 << 20
         await asyncio.wait_for(server.left.wait(), 1)
+
+
+@pytest.mark.parametrize("guardrails", [[CallableGuardrail(bool)], [DenyList("Somerville")]], ids=["words", "denied"])
+async def test_a_header_that_guardrails_keep_back_is_not_there(guardrails: list[Guardrail]) -> None:
+    told = {"x-request-id": "Somerville", "request-id": "req-1", "x-ratelimit-remaining-tokens": "7"}
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(http_head("500 Oh no", told, length=2) + b"no")
+
+    async with raw_server(answer) as server, CLIENTS[0](server.base_url) as client:
+        service = StructuredLLMService(client, policies=BARE)
+        outcome = last(await steps_of(service, request_for(guardrails=guardrails))).outcome
+    assert outcome is not None
+    assert outcome.headers == {"request-id": "req-1", "x-ratelimit-remaining-tokens": "7"}
+    assert outcome.attempts[0].request_id == "req-1"
 
 
 class Halting:

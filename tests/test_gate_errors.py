@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -257,3 +258,26 @@ def test_where_a_text_was_cut_a_sentence_without_an_end_is_not_said() -> None:
     error = cut_off(ProviderError("It failed. Ask Mary Somerv", provider="openai"))
     Gate([rail()], len).guard_error(error)
     assert (str(error), error.message) == ("openai: It failed.…", "It failed.…")
+
+
+SAID: dict[str, Made] = {
+    "a sentence": lambda: stream_failure("openai", {"error": {"message": "the model is loading…"}}),
+    "a body": lambda: http_failure("openai", 503, {}, b'{"error": {"message": "the model is loading\xe2\x80\xa6"}}'),
+    "a page": lambda: http_failure("openai", 503, {}, "<title>the model is loading…</title>".encode()),
+    "an event": lambda: ProtocolError("no such event", provider="openai", event="the model is loading…"),
+}
+
+
+@pytest.mark.parametrize("made", SAID)
+@pytest.mark.parametrize("guardrail", [PersonalData(), rail(), rail(unit="field")])
+def test_an_ellipsis_that_the_provider_wrote_costs_no_word(made: str, guardrail: Guardrail) -> None:
+    error = SAID[made]()
+    Gate([guardrail], len).guard_error(error)
+    assert "the model is loading…" in str(error)
+
+
+def test_what_is_cut_in_an_error_within_an_error_is_cut() -> None:
+    inner = json.dumps({"error": {"message": "x " * 245 + "ada@example.org said so"}})
+    error = stream_failure("openai", {"error": {"message": inner}})
+    Gate([PersonalData()], len).guard_error(error)
+    assert str(error).endswith("x …")

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from structstream.errors import BlockedError, JSONLimitError, JSONSyntaxError, ProviderError
+from structstream.facts import Fact
 from structstream.gate import Gate
-from structstream.guardrails import DenyList, PersonalData, Secrets
+from structstream.guardrails import CallableGuardrail, DenyList, MaxLength, PersonalData, Secrets
 from structstream.repair import JSONRepair
 from tests.chunking import cut_at
 from tests.guarding import gated, texts
@@ -107,3 +108,44 @@ def test_what_escapes_hide_is_found_in_a_literal_that_ends_in_one() -> None:
 @pytest.mark.parametrize("text", ['say "hi"', 'a " alone', "\\", '"\\', '"', 'in "quotes \\" within" and "open'])
 def test_a_text_with_quotes_in_which_nothing_is_found_stays(text: str) -> None:
     assert Gate(RAILS, len).redact(text, "prose") == text
+
+
+@pytest.mark.parametrize("paths", [(), ("a.b",)])
+@pytest.mark.parametrize("key", ["hush", "ada@example.org", "an ada@example.org"])
+def test_no_path_tells_a_key_that_was_stopped_or_taken_out(key: str, paths: tuple[str, ...]) -> None:
+    for rail in (DenyList(["hush"], paths=paths), MaxLength(30, paths=paths)):
+        told: list[Fact] = []
+        gate = Gate([rail, PersonalData(paths=paths)], len, tell=told.append)
+        with pytest.raises(BlockedError) as raised:
+            gate.feed(json.dumps({"a": {"b": {"ada@example.org": {key: "x" * 31 + " hush"}}}}))
+        assert raised.value.path.startswith("a.b[")
+        assert "ada@" not in f"{raised.value} {told}"
+        assert "hush" not in f"{raised.value} {told}" or isinstance(rail, MaxLength)
+
+
+def test_a_guardrail_is_asked_at_the_paths_that_the_model_wrote_whatever_becomes_of_their_keys() -> None:
+    rails = [MaxLength(4, on_find="redact"), PersonalData(paths=["entries[*].note"])]
+    shown = gated(rails, ['{"entries": [{"note": "a@b.org"}]}'])
+    assert json.loads(shown) == {"entr": [{"note": "[email]"}]}
+
+
+FIGURES = ("99", "6m0s", "req_011CSHoEeqs5", "limit=10, remaining=4", '"burst";w=60', "2026-05-01T10:00:00Z", "true")
+DATE = "Wed, 21 Oct 2026 07:28:00 GMT"
+
+
+@pytest.mark.parametrize("value", [*FIGURES, DATE])
+def test_a_header_of_figures_is_shown(value: str) -> None:
+    asked: list[str] = []
+    assert Gate([PersonalData(), CallableGuardrail(asked.append)], len).header(value) == value
+    assert asked == []
+
+
+def test_where_sentences_are_judged_no_header_of_words_is_shown() -> None:
+    named = Gate([PersonalData(), CallableGuardrail(bool)], len)
+    assert [named.header(value) for value in ("Mary Somerville", "for Mary, 10", "ada@example.org")] == ["", "", ""]
+    plain = Gate([PersonalData(), DenyList("hush")], len)
+    assert [plain.header(value) for value in ("Mary Somerville", "of ada@example.org", "hush")] == [
+        "Mary Somerville",
+        "of [email]",
+        "",
+    ]

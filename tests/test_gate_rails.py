@@ -6,7 +6,8 @@ import pytest
 
 from structstream.errors import BlockedError, ConfigurationError
 from structstream.facts import Fact, Judged
-from structstream.gate.rails import Rail, awaits, is_below
+from structstream.gate.rails import Rail, awaits
+from structstream.text import parse_path
 from structstream.verdicts import ALLOW, GuardedText, Guardrail, Verdict
 
 
@@ -20,24 +21,32 @@ from structstream.verdicts import ALLOW, GuardedText, Guardrail, Verdict
         ("itemset", "items", False),
         ("a.b", "*.b", True),
         ('m["a b"]', "m[*]", True),
+        *((path, pattern, True) for path in ("m.a", 'm["a b"]', 'm["a]b"].c', "m[1]") for pattern in ("m.*", "m[*]")),
         ("anything", "", True),
     ],
 )
 def test_a_path_is_below_a_pattern(path: str, pattern: str, below: bool) -> None:
-    assert is_below(path, pattern) is below
+    guardrail = Guardrail()
+    guardrail.paths = [pattern]
+    assert Rail(guardrail).looks_at("value", parse_path(path)) is below
+
+
+def test_a_path_that_is_no_pattern_is_said_to_be_none() -> None:
+    guardrail = Guardrail()
+    guardrail.paths = ["items[].note"]
+    with pytest.raises(ConfigurationError, match=r"'items\[\].note' is no path pattern"):
+        Rail(guardrail)
 
 
 def test_paths_bound_the_answer_only_and_kinds_all_texts() -> None:
     guardrail = Guardrail()
     guardrail.paths = ("note",)
     rail = Rail(guardrail)
-    assert [rail.looks_at("value", "note"), rail.looks_at("value", "title"), rail.looks_at("prose", "")] == [
-        True,
-        False,
-        True,
-    ]
+    assert rail.looks_at("value", ["note"])
+    assert not rail.looks_at("value", ["title"])
+    assert rail.looks_at("prose", [])
     guardrail.kinds = frozenset({"key"})
-    assert not rail.looks_at("value", "note")
+    assert not rail.looks_at("value", ["note"])
 
 
 class Failing(Guardrail):

@@ -10,6 +10,7 @@ from hypothesis import given, strategies as st
 from structstream.errors import JSONSyntaxError
 from structstream.gate.rewrite import JSONRewriter, encode
 from structstream.jsonstream import JSONStream
+from structstream.text import render_path
 from tests.chunking import cut_at, every_cut
 
 
@@ -24,10 +25,10 @@ class Copy(JSONRewriter):
         self.emit(encode(text)[1:-1])
 
     def begin_string(self) -> None:
-        self.seen.append(("string", self.path))
+        self.seen.append(("string", render_path(self.place)))
 
     def string(self, text: str, raw: str) -> None:
-        self.seen.append(("string", self.path))
+        self.seen.append(("string", render_path(self.place)))
         super().string(text, raw)
 
     def key(self, name: str) -> None:
@@ -35,7 +36,7 @@ class Copy(JSONRewriter):
         super().key(name)
 
     def scalar(self, raw: str) -> None:
-        self.seen.append((raw, self.path))
+        self.seen.append((raw, render_path(self.place)))
         super().scalar(raw)
 
     def spares(self, raw: str) -> bool:

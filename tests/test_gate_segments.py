@@ -7,6 +7,7 @@ import json
 import pytest
 
 from structstream.errors import BlockedError
+from structstream.facts import Fact
 from structstream.gate import Gate
 from structstream.gate.rails import Rail
 from structstream.gate.segments import Segments, redacted
@@ -45,6 +46,25 @@ def test_sentences_are_judged_each_once_whatever_the_cuts() -> None:
             ("a", "field", "tags[0]"),
             ("", "field", "tags[1]"),
         ]
+
+
+# ruff: noqa: RUF001  # full-width marks
+SCRIPTS = {
+    "多年以后。他说：「好！」然后走了？！真的。": ["多年以后。", "他说：「好！」", "然后走了？！", "真的。"],
+    "क्या हाल है? ठीक। और आप": ["क्या हाल है?", " ठीक।", " और आप"],
+    "ما اسمك؟ نعم۔ لا": ["ما اسمك؟", " نعم۔", " لا"],
+    "«Oui.» Et non… «Ah!»": ["«Oui.»", " Et non…", " «Ah!»"],
+    "v1.2 at 3.5. No": ["v1.2 at 3.5.", " No"],
+}
+
+
+@pytest.mark.parametrize("text", SCRIPTS)
+def test_sentences_of_other_scripts_end_where_they_end(text: str) -> None:
+    whole = json.dumps([text], ensure_ascii=False)
+    for pieces in (*every_cut(whole), list(whole)):
+        rail = Noting()
+        assert gated([rail], pieces) == whole
+        assert [sentence for sentence, *_ in rail.seen] == SCRIPTS[text]
 
 
 def test_a_field_is_judged_as_a_whole_and_a_number_by_who_asks_for_it() -> None:
@@ -95,6 +115,55 @@ def test_what_is_shown_first_is_judged_behind_and_taken_out_at_the_end() -> None
     assert "".join(shown) == TEXT
     assert gate.has_late
     assert json.loads(gate.revised(TEXT))["note"] == "[1]. Two! Three\nand four"
+
+
+ALL = frozenset({"value", "key", "scalar"})
+NAMED = json.dumps({"of Ada": {"Ada": [{"n": 4711}, "by Ada", "x"]}, "Ada": "Ada\n."})
+UNNAMED = NAMED.replace("Ada", "N").replace("4711", '"N"')
+
+
+class Naming(Noting):
+    """Takes a name and a number out wherever they stand."""
+
+    def check_text(self, piece: GuardedText) -> Verdict:
+        super().check_text(piece)
+        spans = [(at, at + len(each), "N") for each in ("Ada", "4711") if (at := piece.text.find(each)) >= 0]
+        return Verdict.redact(*spans) if spans else ALLOW
+
+
+def test_paths_tell_keys_as_they_are_shown() -> None:
+    told: list[Fact] = []
+    shown: list[str] = []
+    after = Noting()
+    gate = Gate([Naming(unit="field", kinds=ALL), after], shown.append, tell=told.append)
+    for char in NAMED:
+        gate.feed(char)
+    gate.finish()
+    assert "".join(shown) == UNNAMED
+    assert [path for *_, path in after.seen] == ['["of N"].N[1]', '["of N"].N[2]', "N", "N"]
+    assert "Ada" not in repr(told)
+
+
+@pytest.mark.parametrize("stop", ["of Ada", "Ada", "x"])
+def test_no_stop_tells_a_key_that_is_not_shown(stop: str) -> None:
+    class Stopping(Naming):
+        def check_text(self, piece: GuardedText) -> Verdict:
+            return Verdict.stop("no") if piece.text == stop else super().check_text(piece)
+
+    with pytest.raises(BlockedError) as raised:
+        gated([Stopping(unit="field", kinds=ALL)], [NAMED])
+    assert "Ada" not in str(raised.value)
+
+
+def test_a_key_that_is_no_name_of_a_field_is_text() -> None:
+    shown: list[str] = []
+    rail = Naming(unit="field", paths=["Ada.*"])
+    gate = Gate([rail, Naming(paths=["more"])], shown.append, names=lambda: {"Ada"})
+    for char in '{"Ada": {"Ada": 4711, "of Ada": 1}, "more": {"by Ada": 2}}':
+        gate.feed(char)
+    gate.finish()
+    assert "".join(shown) == '{"Ada": {"Ada": 4711, "of N": 1}, "more": {"by N": 2}}'
+    assert [text for text, _, _ in rail.seen] == ["of Ada"]
 
 
 def test_what_is_left_is_given_up() -> None:

@@ -33,6 +33,28 @@ def test_words_are_found_in_every_form(text: str, shown: str) -> None:
     assert screened([LIST], list(text))[-1] == shown
 
 
+UNSPACED = DenyList(["机密", "ひみつ", "ลับ", "Röntgen", "tip-top", "don't tell", ".net"], on_find="redact", label="[…]")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("这是机密文件。", "这是[…]文件。"),
+        ("これはひみつです", "これは[…]です"),
+        ("นี่คือลับของเรา", "นี่คือ[…]ของเรา"),
+        ("项目Röntgen很重要", "项目[…]很重要"),
+        ("Röntgens很重要", "Röntgens很重要"),
+        ("é: tip\u2011top, TIP\u2013TOP, tip-tops", "é: […], […], tip-tops"),
+        ("don\u2019t\ttell, don't\ntell", "[…], […]"),
+        ("in .NET, not a.net", "in […], not a.net"),
+    ],
+)
+def test_scripts_without_blanks_and_other_blanks_dashes_and_apostrophes(text: str, shown: str) -> None:
+    for cut in range(len(text)):
+        assert screened([UNSPACED], [text[:cut], text[cut:]])[-1] == shown
+    assert screened([UNSPACED], list(text))[-1] == shown
+
+
 def test_no_start_of_a_phrase_is_shown() -> None:
     assert all("big" not in shown for shown in screened([LIST], list("a big secret")))
 

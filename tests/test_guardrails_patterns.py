@@ -15,7 +15,16 @@ RULES = (*PersonalData().rules, *Secrets(min_entropy=3.0).rules)
 DIGITS = Rule("digits", "[n]", re.compile(r"(?<!\d)\d{3,5}(?!\d)"), re.compile(r"(?<!\d)\d{1,5}"))
 
 
-@pytest.mark.parametrize("text", [*SECRETS, "password: hunter2", '"api_key": "x1y2z3w4"', "Bearer abcdefgh01234567"])
+WRITTEN = (
+    "password: hunter2",
+    '"api_key": "x1y2z3w4"',
+    "Bearer abcdefgh01234567",
+    "a://b:c@d",
+    "secret_key\uff1ax1y2z3w4",
+)
+
+
+@pytest.mark.parametrize("text", [*SECRETS, *WRITTEN])
 def test_every_start_of_a_finding_is_open(text: str) -> None:
     found = [(rule, match) for rule in RULES if (match := rule.full.search(text)) is not None]
     assert found

@@ -29,8 +29,23 @@ def test_issued_keys_are_taken_out(key: str, around: str) -> None:
         ("token=abc123def&x=1", "token=[secret]&x=1"),
         (
             "a -----BEGIN RSA PRIVATE KEY-----\nMIIB+/=\n-----END RSA PRIVATE KEY-----.",
-            "a [secret].",
+            "a [secret]",
         ),
+        ('a -----BEGIN PRIVATE KEY-----\\nMIIB+/=\\n-----END PRIVATE KEY-----\\n", b', 'a [secret]", b'),
+        (
+            "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,0A1B\n\nMIIB+/=\n! b",
+            "[secret]! b",
+        ),
+        ("-----BEGIN PGP PRIVATE KEY BLOCK-----\nVersion: GnuPG v1.4.11 (GNU/Linux)\n\nlQOY+/=\n! b", "[secret]! b"),
+        ("aws_secret_access_key = wJalrXUtnFEMI/K7MD+x", "aws_secret_access_key = [secret]"),
+        ("AccountName=a;AccountKey=Eby8vdM02xNO/q==;x", "AccountName=a;AccountKey=[secret];x"),
+        ("Uid=me;Pwd=hunter22;", "Uid=me;Pwd=[secret];"),
+        ("密码 password\uff1ahunter22 好", "密码 password\uff1a[secret] 好"),
+        (
+            "to postgresql://ada:S3cr:t@db.example.org:5432/x now",
+            "to postgresql://ada:[secret]@db.example.org:5432/x now",
+        ),
+        ("redis://:p4ss@10.0.0.1", "redis://:[secret]@10.0.0.1"),
     ],
 )
 def test_assigned_secrets_are_taken_out_and_the_rest_stays(text: str, shown: str) -> None:
@@ -40,7 +55,22 @@ def test_assigned_secrets_are_taken_out_and_the_rest_stays(text: str, shown: str
 
 @pytest.mark.parametrize(
     "text",
-    ["a token of thanks", "the secret: love", "sk-learn-compatible-estimators", "the bearer of news", "a--b", "x = 12"],
+    [
+        *(
+            "http://localhost:8080/@ada",
+            "ssh://git@example.org:22/x",
+            "a://b:c d@e",
+            "see https://example.org:443, @ada",
+        ),
+        *(
+            "a token of thanks",
+            "the secret: love",
+            "sk-learn-compatible-estimators",
+            "the bearer of news",
+            "a--b",
+            "x = 12",
+        ),
+    ],
 )
 def test_prose_is_spared(text: str) -> None:
     assert screened([Secrets()], list(text))[-1] == text

@@ -125,6 +125,30 @@ async def test_a_guardrail_that_fails_closes_the_gate() -> None:
     assert "ada@" not in repr(outcome)
 
 
+async def test_a_guardrail_whose_own_await_was_cancelled_fails_and_cancels_nobody() -> None:
+    async def cancelled(text: str) -> bool:
+        task = asyncio.ensure_future(asyncio.Event().wait())
+        task.cancel()
+        return await task
+
+    outcome = (await steps(CallableGuardrail(cancelled, unit="field")))[-1].outcome
+    assert outcome is not None
+    assert outcome.kind is OutcomeKind.BLOCKED
+    assert "it failed itself (CancelledError)" in str(outcome.error)
+
+
+async def test_a_guardrail_that_judges_even_its_own_error_is_named_in_it() -> None:
+    class Late(Guardrail):
+        name, unit = "late", "delta"
+
+        async def check_text(self, piece: GuardedText) -> Verdict:
+            return ALLOW
+
+    outcome = (await steps(Late()))[-1].outcome
+    assert outcome is not None
+    assert (outcome.kind, str(outcome.error)) == (OutcomeKind.BLOCKED, "blocked by the guardrail 'late'")
+
+
 async def test_a_guardrail_that_fails_open_lets_the_text_through() -> None:
     found = await steps(Asking(ValueError("down"), unit="field", fail_open=True))
     assert found[-1].result.name == "Ada ada@example.org"

@@ -194,9 +194,12 @@ async def test_leaving_closes_every_connection() -> None:
     [
         ({"concurrency": 0}, "concurrency must be a positive integer"),
         ({"concurrency": True}, "concurrency must be a positive integer"),
+        ({"concurrency": "3"}, "concurrency must be a positive integer, not '3'"),
+        ({"concurrency": 2.5}, "concurrency must be a positive integer, not 2.5"),
         ({"order": "random"}, "order must be one of arrival, request"),
+        ({"requests": request_for()}, "requests must be several, such as a list, not StreamingStructuredRequest"),
     ],
 )
 async def test_what_cannot_work_is_refused_at_once(wrong: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ConfigurationError, match=sentence):
-        stream_many(Source(), [], **wrong)
+        stream_many(Source(), **{"requests": [], **wrong})

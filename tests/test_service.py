@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from typing_extensions import TypedDict
 
 from structstream.errors import AuthenticationError, ConfigurationError, StructStreamError
+from structstream.guardrails import PersonalData
 from structstream.jsonsink import JSONLimits
 from structstream.providers import ROUTES, ProviderSpec
 from structstream.request import HTTPRequest, StreamingStructuredRequest, Timeouts
@@ -477,3 +478,9 @@ async def test_an_array_is_an_error_or_cut_as_a_stream_is() -> None:
                 outcome = (await steps_of(service, request_for(model="relay/gemini-2.5-flash")))[-1].outcome
                 assert outcome is not None
                 assert (outcome.kind, body) == (kind, body)
+
+
+def test_a_path_of_a_guardrail_that_is_no_pattern_is_said_before_anything_is_sent() -> None:
+    rails = [PersonalData(paths=["items[].note"])]
+    with pytest.raises(ConfigurationError, match=r"'items\[\].note' is no path pattern"):
+        StructuredLLMService(guardrails=rails).route_structured_streaming(request_for(model="gpt-4o"))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from structstream.cadence import coalesced
 from structstream.errors import ConfigurationError
 from structstream.parse import parse_stream
 from structstream.response import OutcomeKind, StreamingResponse
@@ -65,6 +66,29 @@ async def test_a_slow_consumer_gets_the_newest_next_and_every_completion() -> No
     assert got[-1].outcome is every[-1].outcome
     lengths = [len(step.partial_result or ()) for step in got]
     assert lengths == sorted(lengths)
+
+
+async def joined_in_pairs() -> AsyncIterator[Step]:
+    earlier = None
+    async for step in arriving():
+        if earlier is None:
+            earlier = step
+        else:
+            yield coalesced(earlier, step)
+            earlier = None
+    if earlier is not None:
+        yield earlier
+
+
+@pytest.mark.parametrize("source", [arriving, joined_in_pairs])
+async def test_what_a_consumer_has_got_is_not_changed_for_another(source: Any) -> None:
+    quick, slow = tee(source())
+    first = await all_of(quick)
+    (second,) = await all_of(slow)
+    for steps in (first, [second]):
+        assert "".join(chunk for step in steps for chunk in step.raw_chunks) == TEXT
+        assert completed(steps) == PATHS
+    assert sum(step.coalesced for step in first) == second.coalesced
 
 
 async def test_who_reads_nothing_keeps_one_step() -> None:
@@ -128,6 +152,7 @@ async def test_what_breaks_the_stream_reaches_who_asked() -> None:
     assert len(await all_of(second)) == 1
 
 
-async def test_there_is_at_least_one_consumer() -> None:
+@pytest.mark.parametrize("count", [0, "2", 2.0, True])
+async def test_there_is_at_least_one_consumer(count: Any) -> None:
     with pytest.raises(ConfigurationError, match="count must be a positive integer"):
-        tee(arriving(), 0)
+        tee(arriving(), count)

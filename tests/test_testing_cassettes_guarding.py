@@ -100,3 +100,12 @@ def test_an_answer_that_is_json_and_is_stopped_leaves_none() -> None:
 def test_json_in_a_question_is_judged_as_json() -> None:
     body = json.dumps({"messages": [{"content": [{"type": "tool_use", "input": {"ada@example.org": 1}}]}]}).encode()
     assert b"ada@" not in Guarded([PersonalData()]).question(body)
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+def test_keys_are_judged_as_texts_but_for_names_of_the_schema(size: int) -> None:
+    question = json.dumps({"text": {"format": {"schema": {"properties": {"Ada": {"properties": {"n": {}}}}}}}})
+    rail = CallableGuardrail(lambda text: text.replace("Ada", "[name]"), unit="field")
+    heard = stream(json.dumps({"Ada": {"by Ada": "of Ada", "n": 1}}), size)
+    kept = Guarded([rail], question.encode()).recording(heard)
+    assert json.loads(said(kept)) == {"Ada": {"by [name]": "of [name]", "n": 1}}

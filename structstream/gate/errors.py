@@ -21,15 +21,20 @@ if TYPE_CHECKING:
     from .rails import Rail
     from .segments import Ask
 
-__all__ = ["ErrorTexts", "texts_of", "told_of", "withhold"]
+__all__ = ["ErrorTexts", "beginning_of", "texts_of", "told_of", "withhold"]
 
 _STOPPED = "an error whose text a guardrail has stopped"
-_OURS = frozenset({"provider"})  # the name in the routing table
+_OURS = frozenset({"provider", "guardrail"})  # the names in the routing table, and of the caller's guardrail
 
 
 def texts_of(error: StructStreamError) -> dict[str, str]:
     """The texts that an error keeps, by the names of its attributes, but for those that are this library's own."""
     return {name: value for name, value in vars(error).items() if isinstance(value, str) and name not in _OURS}
+
+
+def beginning_of(error: StructStreamError, text: str) -> str:
+    """A text of an error, but for the sign that it was cut off; an ellipsis that somebody has said stays."""
+    return text.removesuffix(CUT) if getattr(error, "is_cut", True) else text
 
 
 def told_of(error: StructStreamError, judged: Mapping[str, str]) -> tuple[object, ...]:
@@ -51,7 +56,7 @@ def told_of(error: StructStreamError, judged: Mapping[str, str]) -> tuple[object
 
 def withhold(error: StructStreamError) -> None:
     """Take all texts out of an error."""
-    error.args = (_STOPPED,)
+    error.args = (f"blocked by the guardrail {error.guardrail!r}" if isinstance(error, BlockedError) else _STOPPED,)
     for name in texts_of(error):
         setattr(error, name, "")
 
@@ -135,7 +140,7 @@ class _OfOne:
             texts += [arg for arg in self._args if isinstance(arg, str)]
         withhold(self._error)
         for text in dict.fromkeys(texts):
-            whole = text.removesuffix(CUT)
+            whole = beginning_of(self._error, text)
             take = partial(self._take, text, text[len(whole) :])
             self.segments.judge(whole, "error", take, cut=whole != text)
         return self._goes_on(self.segments.run)

@@ -8,7 +8,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from structstream.errors import (
-    CUT,
     BlockedError,
     InvalidOutputError,
     JSONLimitError,
@@ -16,28 +15,34 @@ from structstream.errors import (
     StructStreamError,
 )
 from structstream.jsongrammar import SHORT
-from structstream.partial.wrapped import unwrapped_path
 from structstream.text import render_path
-from structstream.verdicts import Guardrail, Span, Verdict
+from structstream.verdicts import REDACTED
 
-from .errors import ErrorTexts, texts_of, told_of, withhold
+from .errors import ErrorTexts, beginning_of, texts_of, told_of, withhold
 from .rails import Rail
+from .revision import Revision
 from .rewrite import JSONRewriter, encode, is_plain
 from .screen import Screen
-from .segments import Ask, Segments
+from .segments import Segments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Sequence
 
     from structstream.continuation import OpenLevel
     from structstream.facts import Tell
     from structstream.partial.parser import Transducer
-    from structstream.verdicts import GuardedText, TextKind
+    from structstream.verdicts import Guardrail, TextKind, Verdict
+
+    from .segments import Ask
 
 __all__ = ["Gate"]
 
 _SHORT_FIND = 8  # characters: one, in quotes, perhaps escaped
 _literals = re.compile(r'"(?:[^"\\]|\\.)*+(?:(?P<closed>")|\\?\Z)', re.DOTALL)  # also one that the end has cut
+# Words with a digit, such as a number, a time or an id; a date of HTTP; a yes or no.
+_figures = re.compile(
+    r"(?:(?=\S*[0-9])\S+)(?: (?=\S*[0-9])\S+)*+|true|false|[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT"
+)
 _cut_escape = re.compile(r"\\(?:u[0-9A-Fa-f]{0,3})?\Z")
 
 
@@ -50,6 +55,8 @@ class Gate:
         repair: makes the document of what a model wrote; None where that is the document itself.
         prefix: text of the document that stands before what comes, and was judged: it is not let out again.
         wrap_key: the key of an object around the answer, which paths do not tell; None for no such object.
+        names: gives the keys that are names of fields: no text of the answer, so that guardrails for sentences and
+            fields look at them only where they ask for it. None: all keys are such.
         tell: hears each verdict; None for nobody.
 
     Raises:
@@ -71,6 +78,7 @@ class Gate:
         repair: Transducer | None = None,
         prefix: str = "",
         wrap_key: str | None = None,
+        names: Callable[[], Container[str]] | None = None,
         tell: Tell | None = None,
     ) -> None:
         self._take = take
@@ -80,8 +88,10 @@ class Gate:
         rails = [Rail(guardrail, tell) for guardrail in guardrails]
         at_once = [rail for rail in rails if rail.guardrail.unit == "delta" and rail.guardrail.mode == "hold"]
         later = [rail for rail in rails if rail not in at_once]
-        self._screened = _ScreenedJSON(at_once, self._path)
-        self._segments = Segments(later, wrap_key=wrap_key) if later else None
+        self._screened = _ScreenedJSON(at_once, self._path, self._place)
+        self._segments = None
+        if later:
+            self._segments = Segments(later, wrap_key=wrap_key, names=None if names is None else names())
         self._errors = ErrorTexts(later)
         self._feed_string = self._screened.screen.feed
         self._at_once = repair is None and self._segments is None
@@ -181,10 +191,8 @@ class Gate:
 
         Where several places may be meant, it is the last: then nothing of a long secret is behind it.
         """
-        kept, path = level.so_far, render_path(level.path)
-        if self._wrap_key is not None:
-            path = unwrapped_path(path, self._wrap_key) or ""
-        screen = Screen(self._screened.rails, lambda: path)
+        kept, place = level.so_far, self._unwrapped(level.path)
+        screen = Screen(self._screened.rails, lambda: render_path(place), lambda: place)
         screen.begin("value")
         shown, found = "", 0 if not kept else None
         with suppress(BlockedError):
@@ -268,6 +276,18 @@ class Gate:
         judged = screen.whole(text, kind)
         return text if judged is None else judged
 
+    def header(self, text: str) -> str:
+        """Return the value of a header as it may be shown: empty where a guardrail stops it.
+
+        A guardrail that looks at sentences or fields is not asked about each, it may be a service: where there is one,
+        nothing is shown that could be words.
+        """
+        try:
+            judged = self.redact(text)
+        except BlockedError:
+            return ""
+        return judged if self._segments is None or _figures.fullmatch(judged.strip()) else ""
+
     @property
     def changed(self) -> bool:
         """Whether a guardrail that looks at sentences or fields took something out."""
@@ -276,18 +296,18 @@ class Gate:
     def guard_error(self, error: StructStreamError) -> None:
         """Take out of an error what is not to be shown; what has to be awaited first is out of it until then."""
         try:
-            judged = {name: self._of_error(text) for name, text in texts_of(error).items()}
+            judged = {name: self._of_error(error, text) for name, text in texts_of(error).items()}
             args = told_of(error, judged)
-            error.args = tuple(self._of_error(arg) if isinstance(arg, str) else arg for arg in args)
+            error.args = tuple(self._of_error(error, arg) if isinstance(arg, str) else arg for arg in args)
             for name, text in judged.items():
                 setattr(error, name, text)
         except BlockedError:
             withhold(error)
         self._errors.judge(error)
 
-    def _of_error(self, text: str) -> str:
-        whole = text.removesuffix(CUT)
-        return self.redact(text) if whole == text else self.redact(whole, cut=True) + CUT
+    def _of_error(self, error: StructStreamError, text: str) -> str:
+        whole = beginning_of(error, text)
+        return self.redact(text) if whole == text else self.redact(whole, cut=True) + text[len(whole) :]
 
     @property
     def has_late(self) -> bool:
@@ -296,23 +316,33 @@ class Gate:
 
     def revised(self, text: str) -> str:
         """Return the JSON text without what was found in it after it was shown."""
-        parts: list[str] = []
-        late = [] if self._segments is None else self._segments.late
-        gate = Gate([_Late(late)], parts.append, wrap_key=self._wrap_key)
-        gate.feed(text)
-        gate.finish()
-        return "".join(parts)
+        revision = Revision([] if self._segments is None else self._segments.late)
+        revision.feed(text)
+        revision.finish()
+        return revision.take()
 
     # --- paths ---
 
     def _path(self) -> str:
-        # As the model wrote them, keys may hold what is not to be shown.
-        path = self._screened.path
-        screen = Screen(self._screened.rails, lambda: "")
-        with suppress(BlockedError):
-            judged = screen.whole(path, "key")
-            path = path if judged is None else judged
-        return path if self._wrap_key is None else unwrapped_path(path, self._wrap_key) or ""
+        place = self._place()
+        return render_path([self._shown(place[: depth + 1]) for depth in range(len(place))])
+
+    def _place(self) -> Sequence[str | int]:
+        return self._unwrapped(self._screened.place)
+
+    def _unwrapped(self, place: Sequence[str | int]) -> Sequence[str | int]:
+        return place[1:] if self._wrap_key is not None and place[:1] == [self._wrap_key] else place
+
+    def _shown(self, place: Sequence[str | int]) -> str | int:
+        """The last key of a place as it may be told: as the model wrote it, it may hold what is not to be shown."""
+        key = place[-1]
+        if isinstance(key, int):
+            return key
+        try:
+            judged = Screen(self._screened.rails, lambda: "", lambda: place).whole(key, "key")
+        except BlockedError:
+            return REDACTED
+        return key if judged is None else judged
 
     def _safe(self, error: StructStreamError) -> StructStreamError:
         """An error that tells neither a path nor a word as the model wrote them."""
@@ -335,10 +365,12 @@ class Gate:
 class _ScreenedJSON(JSONRewriter):
     """JSON text through a `Screen`."""
 
-    def __init__(self, rails: Sequence[Rail], path: Callable[[], str]) -> None:
+    def __init__(
+        self, rails: Sequence[Rail], path: Callable[[], str], place: Callable[[], Sequence[str | int]]
+    ) -> None:
         super().__init__()
         self.rails = [Rail(rail.guardrail) for rail in rails]  # that tell nobody
-        self.screen = Screen(rails, path)
+        self.screen = Screen(rails, path, place)
         self.spares = self.screen.spares_numbers  # type: ignore[method-assign, assignment]  # a frame less for each structure
 
     def begin_string(self) -> None:
@@ -365,24 +397,6 @@ class _ScreenedJSON(JSONRewriter):
     def scalar(self, raw: str) -> None:
         judged = self.screen.whole(raw, "scalar")
         self._out.append(raw if judged is None else encode(judged))
-
-
-class _Late(Guardrail):
-    """Takes out of a finished text what was found in it after it was shown."""
-
-    name = "late"
-    unit = "field"
-
-    def __init__(self, late: Sequence[tuple[Ask, Verdict]]) -> None:
-        self._spans: dict[tuple[str, str], list[Span]] = {}
-        for ask, verdict in late:
-            spans = [Span(0, ask.size, verdict.text)] if verdict.text is not None else verdict.spans
-            found = self._spans.setdefault((ask.kind, ask.path), [])
-            found += [Span(ask.offset + span.start, ask.offset + span.end, span.label) for span in spans]
-
-    def check_text(self, piece: GuardedText) -> Verdict:
-        spans = self._spans.get((piece.kind, piece.path), ())
-        return Verdict.redact(*spans) if spans else Verdict.allow()
 
 
 def _judged_literal(screen: Screen, found: re.Match[str], kind: TextKind) -> str:

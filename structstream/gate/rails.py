@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, TypeGuard
 
 from structstream.errors import BlockedError, ConfigurationError
 from structstream.facts import Judged
+from structstream.patterns import PathPattern
 from structstream.verdicts import ALLOW, GuardedText, Guardrail, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Sequence
 
     from structstream.facts import Tell
     from structstream.verdicts import Action, Judgement, TextKind
 
-__all__ = ["Rail", "awaits", "is_below"]
+__all__ = ["Rail", "awaits"]
 
-_PATTERN_ITEM = re.compile(r"\[\*\]|\*|[^*\[]+|\[")
 _OF_THE_ANSWER = frozenset({"value", "key", "scalar"})
 
 
@@ -29,10 +28,10 @@ class Rail:
         tell: hears of its verdicts; None for nobody.
 
     Raises:
-        ConfigurationError: it is no `Guardrail`.
+        ConfigurationError: it is no `Guardrail`, or one of its `paths` is no pattern.
     """
 
-    __slots__ = ("_fits", "_tell", "guardrail", "name")
+    __slots__ = ("_paths", "_tell", "guardrail", "name")
 
     def __init__(self, guardrail: Guardrail, tell: Tell | None = None) -> None:
         if not isinstance(guardrail, Guardrail):
@@ -43,19 +42,19 @@ class Rail:
         self.guardrail = guardrail
         self.name = guardrail.name
         self._tell = tell
-        self._fits = [_path_pattern(path) for path in guardrail.paths]
+        self._paths = [PathPattern(path) for path in guardrail.paths]
 
-    def looks_at(self, kind: TextKind, path: str) -> bool:
-        """Whether the guardrail wants to see texts of a kind at a path."""
+    def looks_at(self, kind: TextKind, place: Sequence[str | int]) -> bool:
+        """Whether the guardrail wants to see texts of a kind at a place: the names and indices that lead to it."""
         kinds = self.guardrail.kinds
         if kinds is not None and kind not in kinds:
             return False
-        return kind not in _OF_THE_ANSWER or not self._fits or any(fits.match(path) for fits in self._fits)
+        return kind not in _OF_THE_ANSWER or not self._paths or any(path.covers(place) for path in self._paths)
 
     @property
     def has_paths(self) -> bool:
         """Whether it looks at some fields only."""
-        return bool(self._fits)
+        return bool(self._paths)
 
     def check(self, piece: GuardedText) -> Judgement:
         """Ask the guardrail about a text.
@@ -115,18 +114,3 @@ class Rail:
 def awaits(judgement: object) -> TypeGuard[Awaitable[Verdict]]:
     """Whether a judgement has to be awaited."""
     return not isinstance(judgement, Verdict) and hasattr(judgement, "__await__")
-
-
-def is_below(path: str, pattern: str) -> bool:
-    """Whether `path` is what `pattern` names, or below it; ``*`` stands for any name, ``[*]`` for any index.
-
-    >>> is_below("items[2].note", "items[*]"), is_below("items[2].note", "*.note"), is_below("itemset", "items")
-    (True, False, False)
-    """
-    return _path_pattern(pattern).match(path) is not None
-
-
-def _path_pattern(pattern: str) -> re.Pattern[str]:
-    parts = {"[*]": r"\[[^\]]*\]", "*": r"[^.\[]+"}
-    source = "".join(parts.get(item, re.escape(item)) for item in _PATTERN_ITEM.findall(pattern))
-    return re.compile(rf"{source}(?=[.\[]|\Z)" if pattern else "", re.DOTALL)

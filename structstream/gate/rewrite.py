@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import TYPE_CHECKING
 
 from structstream.jsongrammar import (
     SHORT,
@@ -13,7 +14,9 @@ from structstream.jsongrammar import (
     match_plain_string,
     unescape,
 )
-from structstream.text import render_path
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["JSONRewriter", "encode", "is_plain"]
 
@@ -102,9 +105,9 @@ class JSONRewriter:
     # --- what callers use ---
 
     @property
-    def path(self) -> str:
-        """The JSON path of the place that was reached, as it was written."""
-        return render_path(self._place)
+    def place(self) -> Sequence[str | int]:
+        """The keys and indices that lead to the place that was reached, as they were written."""
+        return self._place
 
     def take(self) -> str:
         """Return what was put out since the last call."""

@@ -32,6 +32,7 @@ class Screen:
     Args:
         rails: the guardrails.
         path: tells where the text stands, when somebody asks.
+        place: gives the names and indices that lead there, as the model wrote them.
 
     >>> from structstream.guardrails import PersonalData
     >>> screen = Screen([Rail(PersonalData())], lambda: "note")
@@ -40,9 +41,12 @@ class Screen:
     (['Ask ', '[email] ', 'or '], 'me')
     """
 
-    def __init__(self, rails: Sequence[Rail], path: Callable[[], str]) -> None:
+    def __init__(
+        self, rails: Sequence[Rail], path: Callable[[], str], place: Callable[[], Sequence[str | int]] = tuple
+    ) -> None:
         self._all = rails
         self._path = path
+        self._place = place
         self._rails: Sequence[Rail] = rails  # those that look at this text
         self._kind: TextKind = "value"
         trigger = _together([rail.guardrail.trigger for rail in rails])
@@ -75,8 +79,8 @@ class Screen:
         self._word = len(text) - (text.rfind(" ") + 1)
 
     def _choose(self, kind: TextKind) -> None:
-        path = self._path() if any(rail.has_paths for rail in self._all) else ""
-        self._rails = [rail for rail in self._all if rail.looks_at(kind, path)]
+        place = self._place()
+        self._rails = [rail for rail in self._all if rail.looks_at(kind, place)]
 
     def feed(self, text: str) -> str:
         """Take more of the text; return what of it is certain.

@@ -11,21 +11,31 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from structstream.partial.wrapped import unwrapped_path
+from structstream.text import render_path
 from structstream.verdicts import GuardedText, Verdict
 
 from .rails import Rail, awaits
 from .rewrite import JSONRewriter, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Container, Generator, Sequence
 
     from structstream.verdicts import Judgement, TextEnd, TextKind
 
-__all__ = ["Ask", "Segments", "redacted"]
+__all__ = ["Ask", "Place", "Segments", "redacted"]
 
-_sentence_ends = re.compile(r"[.!?…。！？][\"'”’)\]]*(?=\s)|\n").finditer  # noqa: RUF001  # full-width marks too
+# A blank follows the end of a sentence, but for scripts that do without: there it is whatever is no mark and no closing
+# quote. Arabic, Urdu, Devanagari, Armenian and Ethiopic have marks of their own.
+_FULL = "\u3002\uff01\uff1f\uff61"
+_MARKS = f".!?\u2026\u061f\u06d4\u0964\u0965\u0589\u1362{_FULL}"
+_CLOSING = r"\"')\]\u2019\u201d\u00bb\u203a\u300d\u300f\uff09\u3011\u3009\u300b"
+_sentence_ends = re.compile(
+    rf"[{_MARKS}][{_CLOSING}]*(?=\s)|[{_FULL}][{_CLOSING}]*(?=[^\s{_CLOSING}{_MARKS}])|\n"
+).finditer
 _MAX_MARKS = 8  # a sentence's end may be this long and still lack the blank behind it
+
+
+Place = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +45,8 @@ class Ask:
     Args:
         rail: whose.
         judgement: what to await.
-        path: the field.
+        path: the field; of a key that of the object that it stands in.
+        place: the field as the names and indices that lead to it, as they are shown.
         kind: what the text is.
         offset, size: where in the field the text stands that is judged, in characters.
     """
@@ -43,15 +54,16 @@ class Ask:
     rail: Rail
     judgement: Judgement
     path: str
+    place: Place = ()
     kind: TextKind = "value"
     offset: int = 0
     size: int = 0
 
 
-_Entry = tuple[str, str, str, "Callable[[str], None] | None"]
-"""What waits in line: the part, its text, its path, and who takes a whole text once it was judged.
+_Entry = tuple[str, str, "Place", "Callable[[str], None] | None"]
+"""What waits in line: the part, its text, its place, and who takes a whole text once it was judged.
 
-The path of a text that was cut is its kind: it stands beside the answer.
+The place of a text that was cut is its kind: it stands beside the answer.
 """
 
 
@@ -66,16 +78,17 @@ class _Stage:
         self.passes = False
         """Whether the text was judged before: but what is judged behind it is, anew, as its verdict is for the end."""
         self._kind: TextKind = "value"
+        self._place: Place = ()
         self._path = ""
         self._parts: list[str] = []  # text that waits for its verdict
         self._size = 0
         self._judged = 0  # how much of it was judged and held
         self._offset = 0
 
-    def begin(self, kind: TextKind, path: str) -> None:
-        """Begin another text."""
-        self._looks = self.rail.looks_at(kind, path) and _wants(self.rail, kind)
-        self._kind, self._path = kind, path
+    def begin(self, kind: TextKind, place: Place, path: str, *, looks: bool) -> None:
+        """Begin another text; `looks`: whether the guardrail is to see it."""
+        self._looks = looks
+        self._kind, self._place, self._path = kind, place, path
         self._parts = []
         self._size = self._judged = self._offset = 0
 
@@ -120,7 +133,7 @@ class _Stage:
         piece = GuardedText(text, kind=self._kind, end=end, offset=self._offset, path=self._path)
         judgement = self.rail.check(piece)
         if self._shows_first:
-            ask = Ask(self.rail, judgement, self._path, self._kind, self._offset, len(text))
+            ask = Ask(self.rail, judgement, self._path, self._place, self._kind, self._offset, len(text))
             self._parts, self._size = [], 0
             self._offset += len(text)
             self._owner.judge_behind(ask)
@@ -147,7 +160,7 @@ class _Stage:
 
 
 def _wants(rail: Rail, kind: TextKind) -> bool:
-    """Keys and scalars are judged by those who name them: a call to a service for each would be a surprise."""
+    """Names and scalars are judged by those who name them: a call to a service for each would be a surprise."""
     return kind not in ("key", "scalar") or (rail.guardrail.kinds is not None and kind in rail.guardrail.kinds)
 
 
@@ -174,15 +187,25 @@ class Segments(JSONRewriter):
     Args:
         rails: the guardrails, in the order in which each sees what the one before let through.
         wrap_key: the key of an object around the answer, which paths do not tell; None for no such object.
+        names: the keys that are names of fields; None where all are.
         holds: whether a guardrail that would show first is waited for as well.
     """
 
-    def __init__(self, rails: Sequence[Rail], *, wrap_key: str | None = None, holds: bool = False) -> None:
+    def __init__(
+        self,
+        rails: Sequence[Rail],
+        *,
+        wrap_key: str | None = None,
+        names: Container[str] | None = None,
+        holds: bool = False,
+    ) -> None:
         super().__init__()
+        self._names = names
         self._wrap_key = wrap_key
         self._stages = [_Stage(rail, self, holds=holds) for rail in rails]
         self._kinds = {kind for kind in ("key", "scalar") if any(_wants(rail, kind) for rail in rails)}
         self._line: deque[_Entry] = deque()
+        self._renamed: dict[Place, str] = {}  # keys that are shown as something else
         self._worker = self._work()
         self._waits: Ask | None = None
         self._left = False
@@ -253,7 +276,7 @@ class Segments(JSONRewriter):
 
         Of one that was `cut`, what waits for its end never comes out.
         """
-        self._line.append(("cut", text, kind, take) if cut else (kind, text, "", take))
+        self._line.append(("cut", text, (kind,), take) if cut else (kind, text, (), take))
 
     def judge_behind(self, ask: Ask) -> None:
         """Take a judgement on text that was shown already."""
@@ -271,35 +294,51 @@ class Segments(JSONRewriter):
 
     # --- the line ---
 
-    def _where(self) -> str:
-        return self.path if self._wrap_key is None else unwrapped_path(self.path, self._wrap_key) or ""
+    def _shown(self, place: Place) -> Place:
+        """A place by the keys that were shown."""
+        if not self._renamed:
+            return place
+        return tuple(self._renamed.get(place[: depth + 1], name) for depth, name in enumerate(place))
+
+    def _unwrapped(self, place: Place) -> Place:
+        return place[1:] if self._wrap_key is not None and place[:1] == (self._wrap_key,) else place
 
     def emit(self, text: str) -> None:
-        self._line.append(("raw", text, "", None))
+        self._line.append(("raw", text, (), None))
 
     def begin_string(self) -> None:
-        self._line.append(("begin", "", self._where(), None))
+        self._line.append(("begin", "", tuple(self._place), None))
 
     def more_string(self, text: str) -> None:
-        self._line.append(("more", text, "", None))
+        self._line.append(("more", text, (), None))
 
     def end_string(self) -> None:
-        self._line.append(("end", "", "", None))
+        self._line.append(("end", "", (), None))
 
     def string(self, text: str, raw: str) -> None:
-        self._line.append(("value", text, self._where(), self._take_string))
+        self._line.append(("value", text, tuple(self._place), self._take_string))
 
     def key(self, name: str) -> None:
-        if "key" in self._kinds:
-            self._line.append(("key", name, self._where(), self._take_string))
-        else:
+        if "key" not in self._kinds and not self._is_free(name):
             self.emit(encode(name))
+            return
+        place = tuple(self._place)
+
+        def take(judged: str) -> None:
+            if judged != name:
+                self._renamed[place] = judged
+            self._take_string(judged)
+
+        self._line.append(("key", name, place, take))
+
+    def _is_free(self, name: object) -> bool:
+        return self._names is not None and name not in self._names
 
     def scalar(self, raw: str) -> None:
         def take(judged: str) -> None:
             self._out.append(judged if judged == raw else encode(judged))
 
-        self._line.append(("scalar", raw, self._where(), take))
+        self._line.append(("scalar", raw, tuple(self._place), take))
 
     def spares(self, raw: str) -> bool:
         return "scalar" not in self._kinds
@@ -315,25 +354,30 @@ class Segments(JSONRewriter):
             if not line:
                 yield None
                 continue
-            part, text, path, take = line.popleft()
+            part, text, place, take = line.popleft()
             if take is not None and part == "cut":
-                self._start(path, "")  # type: ignore[arg-type]  # its kind stands there
+                self._start(place[0], ())  # type: ignore[arg-type]  # its kind stands there
                 take((yield from self._through(text)))
             elif take is not None:
                 kind: TextKind = part  # type: ignore[assignment]  # whole texts stand in line under their kind
-                self._start(kind, path)
+                self._start(kind, place)
                 take((yield from self._through(text)) + (yield from self._ends()))
             elif part == "raw":
                 self._out.append(text)
             elif part == "begin":
-                self._start("value", path)
+                self._start("value", place)
             else:
                 judged = yield from (self._ends() if part == "end" else self._through(text))
                 self._out.append(encode(judged)[1:-1])
 
-    def _start(self, kind: TextKind, path: str) -> None:
+    def _start(self, kind: TextKind, place: Place) -> None:
+        shown = self._shown(place)
+        path = render_path(self._unwrapped(shown[:-1] if kind == "key" else shown))  # a key that is judged is not told
+        free = kind == "key" and self._is_free(place[-1])
+        place = self._unwrapped(place)
         for stage in self._stages:
-            stage.begin(kind, path)
+            looks = stage.rail.looks_at(kind, place) and (free or _wants(stage.rail, kind))
+            stage.begin(kind, shown, path, looks=looks)
 
     def _through(self, text: str) -> Generator[Ask, Verdict, str]:
         for stage in self._stages:

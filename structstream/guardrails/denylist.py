@@ -14,29 +14,46 @@ from .patterns import OnFind, require_known, require_list
 
 __all__ = ["DenyList", "fold"]
 
+_INVISIBLE = ("Mn", "Cf")  # marks on letters; joiners, soft hyphens
+_SAME = {"\u2018": "'", "\u2019": "'", "\u02bc": "'", "\u2212": "-"}
+_other_blanks = re.compile(r"[^\S ]")
+# Thai and its neighbours, Khmer, Tibetan, kana, Han: they put no blanks between words, so that a letter beside a word
+# does not make it another one.
+_UNSPACED = (
+    "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\U00020000-\U0003ffff"
+)
+_LETTER = rf"[^\W{_UNSPACED}]"
+_is_letter = re.compile(_LETTER).match
+_is_unspaced = re.compile(f"[{_UNSPACED}]").match
+
 
 def fold(text: str) -> tuple[str, list[int]]:
     """Return a text as comparisons see it, and for each of its characters the place that it has in `text`.
 
-    Case, accents, full-width and other compatible forms (Unicode NFKD) and invisible characters make no difference.
+    Case, accents, full-width and other compatible forms (Unicode NFKD), invisible characters, and the kinds of blanks,
+    dashes and apostrophes make no difference.
 
     >>> fold("Ca\u0301fé")[0], fold("ﬁne")
     ('cafe', ('fine', [0, 0, 1, 2]))
     """
     if text.isascii():
-        return text.lower(), list(range(len(text)))
+        return _other_blanks.sub(" ", text.lower()), list(range(len(text)))
     folded: list[str] = []
     places: list[int] = []
     for place, char in enumerate(text):
         for part in unicodedata.normalize("NFKD", char).casefold():
-            if unicodedata.category(part) not in ("Mn", "Cf"):  # marks on letters; joiners, soft hyphens
-                folded.append(" " if part.isspace() else part)
+            category = unicodedata.category(part)
+            if category not in _INVISIBLE:
+                folded.append(_SAME.get(part, " " if part.isspace() else "-" if category == "Pd" else part))
                 places.append(place)
     return "".join(folded), places
 
 
 class DenyList(Guardrail):
     """Finds words and phrases, as whole words, whatever their case, accents and Unicode form.
+
+    In scripts that put no blanks between words, such as Chinese, Japanese and Thai, a word is found wherever it stands.
 
     Args:
         words: the words and phrases.
@@ -74,7 +91,7 @@ class DenyList(Guardrail):
         self.on_prompt = on_prompt
         self.label = label
         self.paths = require_list("paths", paths)
-        self._full = re.compile(r"(?<!\w)(?:" + "|".join(map(re.escape, self._words)) + r")(?!\w)")
+        self._full = re.compile("|".join(map(_whole, self._words)))
         self._longest = len(self._words[0])
 
     @classmethod
@@ -110,9 +127,16 @@ class DenyList(Guardrail):
     def _held_from(self, text: str, start: int) -> int:
         """Where a word of the list may have begun that is not certain yet; the end of the text if nowhere."""
         for at in range(max(start, len(text) - self._longest), len(text)):
-            if at and text[at - 1].isalnum():
+            if at and _is_letter(text[at - 1]) and not _is_unspaced(text[at]):
                 continue
             rest = text[at:]
             if any(word.startswith(rest) for word in self._words):
                 return at
         return len(text)
+
+
+def _whole(word: str) -> str:
+    """The pattern of a word, no letter directly beside its own."""
+    before = "" if _is_unspaced(word[0]) else f"(?<!{_LETTER})"
+    after = "" if _is_unspaced(word[-1]) else f"(?!{_LETTER})"
+    return before + re.escape(word) + after

@@ -48,18 +48,20 @@ _HEADER = Rule(
 )
 
 _VALUE = r"[^\s\"',;&}\\]"
+_SIGN = "[:=\uff1a\uff1d]"
 
 
 def _assigned(words: Sequence[str]) -> str:
     """The sign behind one of these words, in any case; a closing quote or a blank may stand between."""
     between = ("", "[\"' ]", "[\"'] ")
-    behind = "|".join(f"(?<=(?i:{word}){gap}[:=])" for word in words for gap in between)
-    return rf"[:=](?:{behind})\s{{0,2}}[\"']?"
+    behind = "|".join(f"(?<=(?i:{word}){gap}{_SIGN})" for word in words for gap in between)
+    return rf"{_SIGN}(?:{behind})\s{{0,2}}[\"']?"
 
 
 # The value alone is taken out; a word such as password may be shown.
 _PASSWORDS = _assigned(("password", "passwd", "passphrase"))
-_TOKENS = _assigned(("api[-_ ]key", "apikey", "secret", "token", "authorization"))
+_KEYS = [f"{kind}{gap}key" for kind in ("api", "access", "account", "private", "secret") for gap in ("", "[-_ ]")]
+_TOKENS = _assigned((*_KEYS, "secret", "token", "authorization", "pwd"))
 _value_goes_on = re.compile(rf"{_VALUE}+")
 _PASSWORD = Rule(
     "a password",
@@ -75,18 +77,29 @@ _TOKEN = Rule(
     re.compile(rf"{_TOKENS}{_VALUE}{{0,64}}"),
     more=_value_goes_on,
 )
+_IN_ADDRESS = Rule(
+    "a password",
+    _LABEL,
+    re.compile(r"://[^\s/@:\"']{0,64}:(?P<value>[^\s/@\"']{1,128})(?=@)"),
+    re.compile(r":(?:/(?:/(?:[^\s/@:\"']{1,64}|[^\s/@:\"']{0,64}:[^\s/@\"']{0,128})?)?)?"),
+    needs=("://",),
+    in_word=True,
+)
+# Its lines may be written with \n, as in JSON within a text, and begin with headers such as "Proc-Type: 4,ENCRYPTED".
+# What tells its end may come cut, so all that could be of it goes: of the prose behind it rather too much than a key.
+_BLOCK_TEXT = r"[A-Za-z0-9+/=\s\\:,.()-]"
 _BLOCK = Rule(
     "a private key",
     _LABEL,
-    re.compile(r"-----BEGIN (?:[A-Z]{2,12} ){0,3}PRIVATE KEY-----[A-Za-z0-9+/=\s-]*"),
-    re.compile(r"-{1,5}(?:(?<=-----)(?:B|BE|BEG|BEGI|BEGIN(?: [A-Z]{0,12}){0,5}-{0,5}))?"),
-    more=re.compile(r"[A-Za-z0-9+/=\s-]+"),
-    needs=("PRIVATE KEY-----",),
+    re.compile(rf"-----BEGIN (?:[A-Z]{{2,12}} ){{0,3}}PRIVATE KEY(?: BLOCK)?-----{_BLOCK_TEXT}*"),
+    re.compile(r"-{1,5}(?:(?<=-----)(?:B|BE|BEG|BEGI|BEGIN(?: [A-Z]{0,12}){0,6}-{0,5}))?"),
+    more=re.compile(rf"{_BLOCK_TEXT}+"),
+    needs=("PRIVATE KEY-----", "PRIVATE KEY BLOCK-----"),
 )
 _RANDOM = r"[A-Za-z0-9+/_-]"
 # What every one of the rules needs; a number that stands alone is no secret.
-_TRIGGER = re.compile("[0-9:=_-]")
-_NEEDS = re.compile("[0-9:=_-](?:(?<=[:=_-])|(?=[A-Za-z.])|(?<=[A-Za-z.].))")
+_TRIGGER = re.compile("[0-9:=_\uff1a\uff1d-]")
+_NEEDS = re.compile("[0-9:=_\uff1a\uff1d-](?:(?<=[:=_\uff1a\uff1d-])|(?=[A-Za-z.])|(?<=[A-Za-z.].))")
 _NO_NUMBER = re.compile("(?!)")
 
 
@@ -115,9 +128,10 @@ class Secrets(PatternGuardrail):
     """Finds keys, tokens, passwords and private keys by their form.
 
     Found are keys with the prefix of those who issue them, credentials behind ``Bearer`` and ``Basic``, what is
-    assigned to a password, token, secret or API key (``password: …``, ``"api_key": "…"``), and PEM private keys. A key
-    needs a digit among its first 64 characters, or many words would be keys. Unlike `structstream.errors.scrub`, which
-    may take out too much of a log line, it spares prose.
+    assigned to a password, token, secret or key (``password: …``, ``"api_key": "…"``), passwords in addresses
+    (``postgresql://user:…@host``), and PEM and PGP private keys, with what stands behind them up to a quote or another
+    sign that no such key holds. A key needs a digit among its first 64 characters, or many words would be keys. Unlike
+    `structstream.errors.scrub`, which may take out too much of a log line, it spares prose.
 
     Args:
         min_entropy: also take out tokens of 24 to 128 characters, letters and digits, that carry so many bits a
@@ -138,7 +152,7 @@ class Secrets(PatternGuardrail):
         on_prompt: OnFind = "stop",
         paths: Sequence[str] = (),
     ) -> None:
-        rules = [_ISSUED, _HEADER, _PASSWORD, _TOKEN, _BLOCK]
+        rules = [_ISSUED, _HEADER, _PASSWORD, _TOKEN, _IN_ADDRESS, _BLOCK]
         if min_entropy is not None:
             if type(min_entropy) not in (int, float) or not min_entropy >= 0:
                 raise ConfigurationError(

@@ -3,6 +3,7 @@
 from .estimate import Estimate
 from .look import child, children, look
 from .moment import Moment
+from .names import field_names
 from .nodes import ABSENT
 from .parser import PartialParser
 from .typical import Typical
@@ -22,6 +23,7 @@ __all__ = [
     "View",
     "child",
     "children",
+    "field_names",
     "look",
 ]
 

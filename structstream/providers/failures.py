@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from jiter import from_json
 
 from structstream.errors import (
-    CUT,
     AuthenticationError,
     BadRequestError,
     ContextLengthError,
@@ -138,6 +137,7 @@ class _Facts:
     kind: str = ""
     status: int | None = None
     delay: float | None = None
+    cut: bool = False  # whether the message broke off
 
 
 def http_failure(
@@ -159,7 +159,7 @@ def http_failure(
     value = _parsed(body)
     facts = _facts(value) if value is not None else None
     if facts is None:
-        facts = _Facts(_sentence(status, lower, body))
+        facts = _unreadable(status, lower, body)
         kind = UnexpectedResponseError if status < 400 else _class(facts, status)
     else:
         kind = _class(facts, status if status >= 400 else facts.status)
@@ -172,6 +172,8 @@ def http_failure(
         request_id=_request_id(lower, value),
         retry_after=_wait_told(facts) if wait is None else wait,
     )
+    if facts.cut:
+        failure.cut_off()
     # OpenAI and Anthropic say it themselves, and their own clients obey.
     failure.retryable = {"true": True, "false": False}.get(lower.get("x-should-retry", ""), failure.retryable)
     return failure
@@ -187,14 +189,17 @@ def stream_failure(provider: str, value: JSONValue) -> ProviderError:
     >>> type(stream_failure("groq", {"error": {"message": "busy", "code": "rate_limit_exceeded"}})).__name__
     'RateLimitedError'
     """
-    facts = _facts(value) or _Facts(_short(str(value)) or "an error without a word")
-    return _class(facts, facts.status)(
+    facts = _facts(value) or _said(str(value))
+    failure = _class(facts, facts.status)(
         facts.message,
         provider=provider,
         code=facts.code,
         request_id=_request_id({}, value),
         retry_after=_wait_told(facts),
     )
+    if facts.cut:
+        failure.cut_off()
+    return failure
 
 
 def is_bare_error(value: Mapping[str, JSONValue]) -> bool:
@@ -252,8 +257,8 @@ def _facts(value: JSONValue) -> _Facts | None:
         numbers.append(int(code))
     # Google's code is the status once more, and its status is the code.
     named = kind if code in (None, "") or (isinstance(code, int) and isinstance(kind, str) and kind) else code
-    return _Facts(
-        _short(_unwrapped(message)) or "an error without a word",
+    return replace(
+        _said(message),
         code=None if named in (None, "") else str(named),
         kind=kind if isinstance(kind, str) else "",
         status=next((n for n in numbers if 400 <= n < 600), None),
@@ -261,10 +266,11 @@ def _facts(value: JSONValue) -> _Facts | None:
     )
 
 
-def _unwrapped(message: str) -> str:
-    """The sentence of an error whose message is the body of another one, as clients of clients pass it on."""
+def _said(message: str) -> _Facts:
+    """What an error says, or the error whose body its message is, as clients of clients pass it on."""
     inner = _facts(_parsed(message.encode("utf-8", "replace"))) if message.lstrip().startswith("{") else None
-    return message if inner is None else inner.message
+    text, cut = _short(message) if inner is None else (inner.message, inner.cut)
+    return _Facts(text or "an error without a word", cut=cut)
 
 
 def _delay(details: JSONValue) -> float | None:
@@ -280,23 +286,27 @@ def _text(value: JSONValue) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _short(text: str) -> str:
+def _short(text: str) -> tuple[str, bool]:
+    """The beginning of a text, and whether it is not the whole."""
     scrubbed = scrub(text[: 4 * _LONGEST_MESSAGE])  # before it is cut: half a key is not recognised
     whole = len(text) <= 4 * _LONGEST_MESSAGE and len(scrubbed) <= _LONGEST_MESSAGE
-    return scrubbed if whole else scrubbed[: _LONGEST_MESSAGE - 1] + CUT
+    return (scrubbed, False) if whole else (scrubbed[: _LONGEST_MESSAGE - 1], True)
 
 
-def _sentence(status: int, headers: Mapping[str, str], body: bytes) -> str:
+def _unreadable(status: int, headers: Mapping[str, str], body: bytes) -> _Facts:
+    """What is to be said of a body that is no error of the dialect."""
     text = body[: 4 * _LONGEST_MESSAGE].decode("utf-8", "replace").strip()
-    text += CUT if len(body) > 4 * _LONGEST_MESSAGE else ""
     kind = headers.get("content-type", "").partition(";")[0]
     if not text:
-        return f"HTTP {status} without a body"
+        return _Facts(f"HTTP {status} without a body")
     title = re.search(r"<title[^>]*>\s*(.*?)\s*</title>", text, re.IGNORECASE | re.DOTALL)
     if title:
-        return f"expected JSON, found an HTML page: {_short(title[1])}"
+        said, cut = _short(title[1])
+        return _Facts(f"expected JSON, found an HTML page: {said}", cut=cut)
     found = f" of type {kind}" if kind else ""
-    return f"expected JSON or an event stream, found a body{found}: {_short(text)}"
+    said, cut = _short(text)
+    cut = cut or len(body) > 4 * _LONGEST_MESSAGE
+    return _Facts(f"expected JSON or an event stream, found a body{found}: {said}", cut=cut)
 
 
 def _request_id(headers: Mapping[str, str], value: JSONValue) -> str | None:

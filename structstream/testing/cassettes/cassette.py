@@ -253,7 +253,7 @@ class Cassette:
         return request
 
     def _answer(self, take: Take) -> dict[str, Any]:  # Any: YAML
-        guarded = Guarded(take.request.guardrails)
+        guarded = Guarded(take.request.guardrails, take.request.content())
         recording = self._scrubber.recording(guarded.recording(take.recording()))
         headers = guarded.headers(self._scrubber.headers(take.headers))
         known = take.status in HTTPStatus._value2member_map_

@@ -41,14 +41,16 @@ class Guarded:
 
     Args:
         guardrails: those of the call.
+        question: the body of its request: keys that stand in a schema there are names of fields, and no texts.
 
     >>> from structstream.guardrails import PersonalData
     >>> Guarded([PersonalData()]).text("Write to ada@example.org now")
     'Write to [email] now'
     """
 
-    def __init__(self, guardrails: Sequence[Guardrail]) -> None:
+    def __init__(self, guardrails: Sequence[Guardrail], question: bytes = b"") -> None:
         self._guardrails = tuple(guardrails)
+        self._names = frozenset(_names(_json(question))) if guardrails else frozenset()
         # Of those that have nothing to say about a prompt nothing is asked about it.
         self._asked_of_prompts = [
             rail
@@ -89,7 +91,7 @@ class Guarded:
             except BlockedError:
                 return REDACTED
 
-        return _rewritten(body, judged, self._asked_of_prompts)
+        return _rewritten(body, judged, self._asked_of_prompts, self._names)
 
     def recording(self, recording: Recording) -> Recording:
         """Return what came, as the guardrails let it through; the reads keep their places around what was changed.
@@ -109,7 +111,7 @@ class Guarded:
         return _recut(replace(recording, error=error), pairs)
 
     def _whole(self, body: bytes) -> bytes:
-        return _rewritten(body, self._alone, self._guardrails)
+        return _rewritten(body, self._alone, self._guardrails, self._names)
 
     def _events(self, blocks: Sequence[bytes]) -> list[bytes]:
         read = [_json(b"\n".join(_DATA.findall(block.replace(b"\r\n", b"\n")))) for block in blocks]
@@ -117,7 +119,7 @@ class Guarded:
         changed: set[int] = set()
         for block, data in zip(blocks, read, strict=True):
             if data is not None:
-                changed |= _judge_documents(data, self._guardrails)
+                changed |= _judge_documents(data, self._guardrails, self._names)
                 for place, leaf in _leaves(data, block.partition(b"data:")[0].decode("utf-8", "replace")):
                     series.setdefault(place, []).append(leaf)
         for leaves in series.values():
@@ -157,14 +159,14 @@ class Guarded:
         return self.text(text)
 
     def _through(self, pieces: Sequence[str]) -> list[str]:
-        return _through(pieces, self._guardrails)
+        return _through(pieces, self._guardrails, self._names)
 
 
-def _through(pieces: Sequence[str], guardrails: Sequence[Guardrail]) -> list[str]:
+def _through(pieces: Sequence[str], guardrails: Sequence[Guardrail], names: frozenset[str]) -> list[str]:
     """JSON text through a gate; each piece is what came out of it when the same piece of the other went in."""
     out: list[str] = []
     parts: list[str] = []
-    gate = Gate(guardrails, parts.append)
+    gate = Gate(guardrails, parts.append, names=lambda: names)
     with suppress(BlockedError):  # after a stop nothing comes out
         for piece in pieces:
             gate.feed(piece)
@@ -189,11 +191,15 @@ def _settled(gate: Gate) -> None:
         )
 
 
-def _judge_documents(data: Any, guardrails: Sequence[Guardrail]) -> set[int]:  # Any: JSON
+def _judge_documents(
+    data: Any,  # Any: JSON
+    guardrails: Sequence[Guardrail],
+    names: frozenset[str],
+) -> set[int]:
     """Judge the answers in an event that are JSON and not text of it; return what holds those that were changed."""
     changed: set[int] = set()
     for holder, name in _documents(data):
-        [judged] = _through([json.dumps(holder[name], ensure_ascii=False)], guardrails)
+        [judged] = _through([json.dumps(holder[name], ensure_ascii=False)], guardrails, names)
         try:
             value = json.loads(judged)
         except ValueError:
@@ -202,6 +208,15 @@ def _judge_documents(data: Any, guardrails: Sequence[Guardrail]) -> set[int]:  #
             holder[name] = value
             changed.add(id(holder))
     return changed
+
+
+def _names(value: Any) -> Iterator[str]:  # Any: JSON
+    """The names of the properties in the schemas of a question, wherever they stand."""
+    if isinstance(value, dict):
+        properties = value.get("properties")
+        yield from properties if isinstance(properties, dict) else ()
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _names(item)
 
 
 def _documents(value: Any) -> Iterator[_Leaf]:  # Any: JSON
@@ -250,12 +265,14 @@ def _holds(value: Any, changed: set[int]) -> bool:  # Any: JSON
     return any(_holds(item, changed) for item in items if isinstance(item, dict | list))
 
 
-def _rewritten(body: bytes, judged: Callable[[str], str], guardrails: Sequence[Guardrail]) -> bytes:
+def _rewritten(
+    body: bytes, judged: Callable[[str], str], guardrails: Sequence[Guardrail], names: frozenset[str]
+) -> bytes:
     """A body that is one JSON value or a text, its texts as `judged` has them; the same bytes where it changes none."""
     data = _json(body)
     if data is None:
         return judged(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
-    changed = _judge_documents(data, guardrails)
+    changed = _judge_documents(data, guardrails, names)
     leaves = [leaf for _, leaf in _leaves(data, "")]
     found = [(holder, name, judged(holder[name])) for holder, name in leaves]
     if not changed and all(holder[name] == text for holder, name, text in found):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,7 +25,7 @@ from structstream.providers import ROUTES, route
 from structstream.response import OutcomeKind
 from structstream.run import Run
 from structstream.service import StructuredLLMService
-from structstream.testing import FakeClock, SimulatedProvider, cut_at_byte, length, status
+from structstream.testing import FakeClock, Script, SimulatedProvider, cut_at_byte, length, no_finish, status
 from structstream.transport import SDKTransport, Transport
 from tests.edge import PROFILE, Profile, aiohttp_client, request_for, serving, steps_of
 
@@ -159,6 +160,25 @@ async def test_an_answer_that_is_kept_is_judged_by_the_guardrails_of_the_request
             assert "Lovelace" not in repr([step.raw_chunks for step in steps]) + outcome.raw_text
         assert await service.route_structured(request_for()) == ADA  # what is kept stays as it was
         assert len(provider.requests) == requests
+
+
+@pytest.mark.parametrize("first", ["Ada Lovelace", "Ada"])
+async def test_with_hold_a_text_that_was_open_is_shown_again_no_shorter_whatever_stands_before_it(first: str) -> None:
+    """The second answer gives its members in another order, and a text that is longer than all that was shown."""
+    tags = ["a tag that is longer than all that was shown before", "another"]
+    answers = iter(['{"name": "Ada Lovel', json.dumps({"tags": tags, "name": first, "age": 36})])
+    request = request_for(mode="prompted", midstream="hold", cadence="delta")
+    async with serving(
+        policies=AT_ONCE, faults=[no_finish()], document=lambda question: next(answers), script=Script(delta_size=3)
+    ) as (service, _):
+        steps = await steps_of(service, request)
+    names = [step.partial_result.name for step in steps if step.partial_result is not None]
+    shown = [name for name in names if name is not None]
+    assert names[names.index(shown[0]) :] == shown  # it is never gone again
+    again = next(step for step in steps if step.begins is not None)
+    assert again.partial_result is not None
+    assert again.partial_result.name == first or again.partial_result.name.startswith("Ada Lovel")
+    assert steps[-1].result == Profile(name=first, age=36, tags=tags)
 
 
 async def test_a_stream_that_is_left_has_an_outcome_and_is_told_to_have_ended() -> None:

@@ -113,6 +113,8 @@ class Run(Generic[T]):
         request, ledger, clock = self._request, self.ledger, self._clock
         name = getattr(request.response_model, "__name__", repr(request.response_model))
         self._meter = meter
+        if policies.bounds is not None and policies.bounds.max_seconds is not None:
+            ledger.bound(policies.bounds.max_seconds)  # so that it ends what waits, too
         heard: Sequence[Observer] = observers if meter is None else (*observers, meter)
         ledger.tell = telling(StreamInfo(next(_numbers), request.model, name, request), heard)
         around = Surroundings(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from structstream.errors import ConfigurationError
+from structstream.errors import BudgetExceededError, ConfigurationError
 from structstream.facts import (
     AttemptBegan,
     AttemptEnded,
@@ -20,12 +21,22 @@ from structstream.facts import (
 )
 from structstream.guardrails import CallableGuardrail, DenyList, Guardrail
 from structstream.metrics import CacheStatistics
-from structstream.policies import CachePolicy, Policies, RetryPolicy
+from structstream.policies import CachePolicy, OutputBounds, Policies, RetryPolicy
 from structstream.providers import ROUTES, route
 from structstream.response import OutcomeKind
 from structstream.run import Run
 from structstream.service import StructuredLLMService
-from structstream.testing import FakeClock, Script, SimulatedProvider, cut_at_byte, length, no_finish, status
+from structstream.testing import (
+    FakeClock,
+    Script,
+    SimulatedProvider,
+    cut_at_byte,
+    length,
+    no_finish,
+    stall_at_byte,
+    stall_before_first_byte,
+    status,
+)
 from structstream.transport import SDKTransport, Transport
 from tests.edge import PROFILE, Profile, aiohttp_client, request_for, serving, steps_of
 
@@ -160,6 +171,24 @@ async def test_an_answer_that_is_kept_is_judged_by_the_guardrails_of_the_request
             assert "Lovelace" not in repr([step.raw_chunks for step in steps]) + outcome.raw_text
         assert await service.route_structured(request_for()) == ADA  # what is kept stays as it was
         assert len(provider.requests) == requests
+
+
+@pytest.mark.parametrize("fault", [stall_before_first_byte(), stall_at_byte(3000)], ids=str)
+@pytest.mark.parametrize("streams", [True, False])
+async def test_the_bound_on_seconds_ends_a_stream_that_says_nothing(fault: Fault, streams: bool) -> None:
+    clock = FakeClock()
+    policies = Policies(bounds=OutputBounds(max_seconds=3), retry=RetryPolicy(first_wait=0))
+    async with serving(policies=policies, faults=[fault], clock=clock) as (service, provider):
+        task = asyncio.create_task(steps_of(service, request_for(enable_streaming=streams)))
+        await provider.wait_for_stall()
+        await clock.advance(2.9)
+        assert not task.done()
+        await clock.advance(0.2)
+        outcome = (await task)[-1].outcome
+        assert outcome is not None
+        assert isinstance(outcome.error, BudgetExceededError)
+        assert (outcome.kind.value, outcome.error.bound, len(provider.requests)) == ("blocked", "max_seconds", 1)
+        assert outcome.attempts[-1].kind is OutcomeKind.BLOCKED
 
 
 @pytest.mark.parametrize("first", ["Ada Lovelace", "Ada"])

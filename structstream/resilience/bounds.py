@@ -11,13 +11,14 @@ from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from structstream.errors import BlockedError, BudgetExceededError
+from structstream.errors import BlockedError, BudgetExceededError, StreamTimeoutError
 from structstream.response import Outcome, OutcomeKind, StreamingResponse, Usage
 
 from . import ended
 from .tally import CHARACTERS_PER_TOKEN, estimated
 
 if TYPE_CHECKING:
+    from structstream.errors import StructStreamError
     from structstream.policies import OutputBounds
     from structstream.request import StreamingStructuredRequest
 
@@ -124,15 +125,30 @@ def bounding(
                             counted += spent.add(text, price)
                         if (found := spent.passed(now=now())) is not None:
                             break
-                    elif step.outcome.usage is not None and not step.outcome.usage.estimated:
+                        yield step
+                        continue
+                    if step.outcome.usage is not None and not step.outcome.usage.estimated:
                         spent.charge(step.outcome.usage.output_tokens - counted, price)
-                    yield step
+                    late = _late(step.outcome.error, request, bounds)
+                    yield step if late is None else _cut(late, step.outcome, step)
             if found is not None:
                 yield _cut(BudgetExceededError(found[0], configured=found[1], found=found[2]), lost(), step)
 
         return run
 
     return layer
+
+
+def _late(
+    error: StructStreamError | None, request: StreamingStructuredRequest[Any], bounds: OutputBounds
+) -> BudgetExceededError | None:
+    """Return what the total deadline means where it is the bound on seconds, which is held by it as well."""
+    most, total = bounds.max_seconds, request.timeouts.total
+    if most is None or (total is not None and total <= most):
+        return None
+    if not isinstance(error, StreamTimeoutError) or error.deadline != "total":
+        return None
+    return BudgetExceededError("max_seconds", configured=most, found=error.elapsed)
 
 
 def _priced(

@@ -26,7 +26,7 @@ from structstream.response import OutcomeKind
 
 from . import Rest, asks, ended, flowing
 from .holding import Holding, no_text
-from .retry import RetryBudget, delay, judged, keyed, reasked, repeatable
+from .retry import RetryBudget, delay, has_key, judged, keyed, reasked, repeatable
 from .tally import Mark, Tally, gained
 
 if TYPE_CHECKING:
@@ -248,7 +248,7 @@ def attempting(
                 began=now(),
             )
             key = request.idempotency_key
-            if key is None and takes_key(request):
+            if key is None and takes_key(request) and not has_key(request):
                 key = f"structstream-{uuid.uuid4()}"
             state = _Run(course, policy, tally, budget, tell, endpoint_of(request).provider, now, chance, pause)
             state.hold, state.key, state.length_at = midstream == "hold", key, length_at

@@ -39,7 +39,8 @@ class Holding:
     """
 
     def __init__(self, mark: Mark, length_at: Callable[[Any, str], int] = no_text) -> None:
-        self._mark = mark
+        self._open = mark.open  # until it has closed again
+        self._shown = mark.shown
         self._length_at = length_at
         self._missing = set(mark.closed)
         self._left = mark.length
@@ -56,6 +57,8 @@ class Holding:
         self._changed.update(dict.fromkeys(step.changed))
         self._completed += step.completed
         self._missing.difference_update(step.completed)
+        if self._open and self._open in step.completed:
+            self._open = ""
         self._left -= sum(map(len, step.raw_chunks))
         if step.outcome is None and (self._missing or self._left > 0 or self._lacks_what_was_open(step)):
             return None
@@ -70,10 +73,8 @@ class Holding:
         return shown
 
     def _lacks_what_was_open(self, step: StreamingResponse[Any]) -> bool:
-        path = self._mark.open
-        if not path or path in self._completed:
-            return False
-        return path not in self._changed or self._length_at(step.partial_result, path) < self._mark.shown
+        path = self._open
+        return bool(path) and (path not in self._changed or self._length_at(step.partial_result, path) < self._shown)
 
 
 def past(

@@ -356,7 +356,8 @@ class CircuitOpenError(UnavailableError):
 
     def __init__(self, provider: str, model: str, *, retry_after: float) -> None:
         super().__init__(
-            f"{provider}/{model}: the circuit is open, as too many calls failed or were slow; ask again in {retry_after:.3g} s",
+            f"{provider}/{model}: the circuit is open: too many calls failed or were slow; "
+            f"ask again in {retry_after:.3g} s",
             retry_after=retry_after,
         )
         self.provider = provider

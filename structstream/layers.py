@@ -18,7 +18,7 @@ from .resilience.cache import AnswerCache, caching, replayed
 from .resilience.concurrency import Queues, sharing
 from .resilience.fallback import falling_back
 from .resilience.hedge import hedging
-from .resilience.holding import past
+from .resilience.holding import no_text, past
 from .resilience.limits import Meters, limiting
 from .resilience.pause import Gates, pausing
 from .resilience.retry import RetryBudget
@@ -91,6 +91,7 @@ class Surroundings:
         replay: reads a kept text as a stream.
         path_of: the place from which a request given by `continuing` goes on.
         takes_key: whether an idempotency key is sent though the caller gave none.
+        length_at: tells the characters of the text at a path of a snapshot; 0 where none is there.
         remaining: the seconds until the total deadline of the stream.
         cost_of: the prices; needed for `OutputBounds.max_cost` alone.
     """
@@ -105,6 +106,7 @@ class Surroundings:
     replay: Replay
     path_of: Callable[[StreamingStructuredRequest[Any]], str] = field(default=lambda request: "")
     takes_key: Callable[[StreamingStructuredRequest[Any]], bool] = field(default=lambda request: False)
+    length_at: Callable[[Any, str], int] = field(default=no_text)
     remaining: Callable[[], float] = field(default=lambda: float("inf"))
     cost_of: CostOf | None = None
 
@@ -196,6 +198,7 @@ class _Made:
             now=around.now,
             path_of=around.path_of,
             takes_key=around.takes_key,
+            length_at=around.length_at,
         )
 
     def hedge(self) -> Layer | None:
@@ -293,6 +296,6 @@ def _kept(cache: AnswerCache, around: Surroundings, *, hold: bool) -> Cached:
         found = await cache.get(request.fingerprint(), stale=True)
         steps = None if found is None else await replayed(request, found, around.replay)
         mark = around.tally.mark if hold else None
-        return steps if steps is None or mark is None else past(mark, steps)
+        return steps if steps is None or mark is None else past(mark, steps, around.length_at)
 
     return kept

@@ -60,6 +60,10 @@ class Ledger(Generic[T]):
         """When the stream must have ended; infinity where it has no deadline, or has not begun."""
         return inf if self._total is None or self.began is None else self.began + self._total
 
+    def bound(self, seconds: float) -> None:
+        """Let the stream last no longer than `seconds`, where its own deadline is later."""
+        self._total = seconds if self._total is None else min(self._total, seconds)
+
     def remaining(self) -> float:
         """Return the seconds that are left; all of them where the stream has not begun."""
         if self._total is None:

@@ -20,11 +20,13 @@ from .judging import Judging
 from .layers import Surroundings, assembled
 from .ledger import Ledger
 from .parse import parse_stream
+from .partial import look
 from .providers import wrap_key
 from .resilience import Endpoint, Flow, Inner, Rest, ended
 from .resilience.tally import Tally
 from .response import Outcome, OutcomeKind, kind_of
 from .resume import continued_request
+from .text import parse_path
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -111,6 +113,8 @@ class Run(Generic[T]):
         request, ledger, clock = self._request, self.ledger, self._clock
         name = getattr(request.response_model, "__name__", repr(request.response_model))
         self._meter = meter
+        if policies.bounds is not None and policies.bounds.max_seconds is not None:
+            ledger.bound(policies.bounds.max_seconds)  # so that it ends what waits, too
         heard: Sequence[Observer] = observers if meter is None else (*observers, meter)
         ledger.tell = telling(StreamInfo(next(_numbers), request.model, name, request), heard)
         around = Surroundings(
@@ -124,6 +128,7 @@ class Run(Generic[T]):
             replay=self._replay,
             path_of=_path_of,
             takes_key=lambda asked: self._plan(asked.model)[0].spec.takes_key,
+            length_at=_length_at,
             remaining=ledger.remaining,
             cost_of=None if prices is None else self._priced(prices),
         )
@@ -286,6 +291,11 @@ def _continued(
     refused = outcome.error if isinstance(outcome.error, InvalidOutputError) else None
     found = continued_request(request, outcome, refused=refused)
     return None if found is None or found.continuation is None or not found.continuation.prefix else found
+
+
+def _length_at(snapshot: Any, path: str) -> int:  # Any: of any response model
+    found = look(snapshot, parse_path(path))
+    return len(found) if isinstance(found, str) else 0
 
 
 def _path_of(request: StreamingStructuredRequest[Any]) -> str:

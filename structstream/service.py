@@ -160,7 +160,7 @@ class StructuredLLMService:
         if request.mode == "auto" != self._mode:
             request = replace(request, mode=self._mode)
         for model in request.fallback_models:
-            self._plan(model)  # what cannot be asked is said before anything is sent
+            self._plan(model)[0].encode(request)  # what cannot be asked is said before anything is sent
         guardrails = (*self._guardrails, *request.guardrails)
         for guardrail in guardrails:
             Rail(guardrail)  # one whose paths are no patterns would look at nothing

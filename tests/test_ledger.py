@@ -30,6 +30,13 @@ async def test_the_deadline_counts_from_the_first_call() -> None:
     assert ledger.total_at == start + 10
 
 
+def test_a_bound_shortens_the_deadline_and_never_makes_it_longer() -> None:
+    for total, left in ((None, 7), (10, 7), (5, 5)):
+        ledger: Ledger[int] = Ledger(FakeClock(), total)
+        ledger.bound(7)
+        assert ledger.remaining() == left
+
+
 async def test_the_deadline_counts_from_the_wait_for_the_first_call() -> None:
     clock = FakeClock()
     ledger: Ledger[int] = Ledger(clock, 10)

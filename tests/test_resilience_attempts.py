@@ -395,6 +395,16 @@ async def test_a_key_of_our_own_is_sent_where_the_provider_takes_one() -> None:
     assert "Idempotency-Key" not in provider.requests[-1].headers
 
 
+@pytest.mark.parametrize("header", ["Idempotency-Key", "idempotency-key"])
+async def test_a_key_that_the_caller_put_into_the_headers_stands(header: str) -> None:
+    provider = FakeProvider(DOWN, Answer(["[1]"]))
+    request = replace(REQUEST, headers={header: "mine"})
+    await drained(Around(provider, takes_key=lambda request: True).call, request)
+    assert [sent.headers for sent in provider.requests] == [{header: "mine"}] * 2
+    await drained(Around(provider).call, replace(request, idempotency_key="given"))
+    assert provider.requests[-1].headers == {"Idempotency-Key": "given"}
+
+
 PIECES = st.lists(
     st.tuples(st.text("ab", min_size=1, max_size=4), st.lists(st.sampled_from("xyz"), max_size=2, unique=True)),
     max_size=6,

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
 
-from structstream.errors import BlockedError, BudgetExceededError
+from structstream.errors import BlockedError, BudgetExceededError, StreamTimeoutError
 from structstream.policies import OutputBounds
-from structstream.request import StreamingStructuredRequest
+from structstream.request import StreamingStructuredRequest, Timeouts
 from structstream.resilience.bounds import Spent, bounding
 from structstream.response import OutcomeKind, Usage
-from tests.policy import Answer, FakeProvider, Impatient, broken, drained, outcome_of
+from tests.policy import REQUEST, Answer, FakeProvider, Impatient, broken, drained, outcome_of
 
 pytestmark = pytest.mark.anyio
 
@@ -63,6 +64,27 @@ async def test_the_seconds_of_a_stream_are_bounded_over_its_attempts() -> None:
     assert outcome_of(await drained(call)).kind is OutcomeKind.BLOCKED
     assert outcome_of(await drained(call)).kind is OutcomeKind.BLOCKED
     assert len(provider.requests) == 2  # the third is not even made
+
+
+@pytest.mark.parametrize(
+    ("total", "kind"), [(None, "blocked"), (60, "blocked"), (3, "timeout"), (2, "timeout")], ids=str
+)
+async def test_the_deadline_that_holds_the_seconds_is_told_as_their_bound(total: float | None, kind: str) -> None:
+    late = StreamTimeoutError("total", configured=3, elapsed=3.1)
+    request = replace(REQUEST, timeouts=Timeouts(total=total))
+    steps = await drained(around(FakeProvider(Answer(["[1"], late)), OutputBounds(max_seconds=3)), request)
+    outcome = outcome_of(steps)
+    assert (outcome.kind.value, outcome.raw_text, outcome.attempts[-1].kind.value) == (kind, "[1", kind)
+    if kind == "blocked":
+        assert isinstance(outcome.error, BudgetExceededError)
+        assert (outcome.error.bound, outcome.error.configured, outcome.error.found) == ("max_seconds", 3, 3.1)
+
+
+async def test_another_deadline_is_no_bound() -> None:
+    late = StreamTimeoutError("first_token", configured=3, elapsed=3.1)
+    assert (
+        outcome_of(await drained(around(FakeProvider(Answer(error=late)), OutputBounds(max_seconds=3)))).error is late
+    )
 
 
 async def test_what_was_counted_on_the_way_does_not_take_the_place_of_the_guess() -> None:

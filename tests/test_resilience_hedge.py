@@ -153,3 +153,5 @@ def test_the_second_goes_out_under_a_key_of_its_own() -> None:
     assert apart(REQUEST) is REQUEST
     keyed = replace(REQUEST, headers={"Idempotency-Key": "k", "x": "y"})
     assert apart(keyed).headers == {"Idempotency-Key": "k-hedge", "x": "y"}
+    own = replace(REQUEST, headers={"idempotency-key": "k"})
+    assert apart(own).headers == {"idempotency-key": "k-hedge"}

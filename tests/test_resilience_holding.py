@@ -45,3 +45,30 @@ def test_of_an_answer_that_is_there_as_a_whole_what_has_passed_is_shown() -> Non
     found = past(Mark(frozenset({"[0]"}), 4), steps)
     assert [step.raw_chunks for step in found] == [["[1", ", 2"], ["]"]]
     assert past(Mark(frozenset({"b"}), 1), steps) == ()
+
+
+def a_look(snapshot: object, path: str) -> int:
+    """The length of the only text of a snapshot; that of another path is none."""
+    return len(str(snapshot)) if path == "note" else 0
+
+
+def test_what_was_open_must_be_there_again_a_text_at_least_as_long() -> None:
+    mark = Mark(frozenset({"a"}), 3, "note", 4)
+    holding = Holding(mark, a_look)
+    assert holding.feed(a_step("long enough", "a")) is None  # other members came first
+    opened: StreamingResponse[object] = StreamingResponse(Said("abc", ("note",), ()), ["x"])
+    assert holding.feed(opened) is None
+    grown: StreamingResponse[object] = StreamingResponse(Said("abcd", ("note",), ()), ["x"])
+    assert holding.feed(grown) is not None
+
+
+def test_a_text_that_closed_has_passed_however_short_it_is() -> None:
+    holding = Holding(Mark(frozenset(), 1, "note", 40), a_look)
+    assert holding.feed(a_step("ab", "note")) is not None
+
+
+def test_an_open_container_is_passed_once_there_is_one() -> None:
+    holding = Holding(Mark(frozenset(), 1, "items[2]"))
+    assert holding.feed(a_step("abc", "items[1]")) is None
+    opened: StreamingResponse[object] = StreamingResponse(Said("abc", ("items[2]",), ()), ["x"])
+    assert holding.feed(opened) is not None

@@ -21,7 +21,7 @@ from structstream.errors import (
 from structstream.facts import Waited
 from structstream.policies import PausePolicy
 from structstream.resilience.pause import Gate, Gates, asked, pausing as layer_of, reset_in
-from structstream.response import Outcome, OutcomeKind, kind_of
+from structstream.response import Outcome, OutcomeKind, Timings, kind_of
 from structstream.testing import FakeClock
 from tests.policy import (
     Answer,
@@ -102,6 +102,17 @@ def said(error: StructStreamError | None = None, **headers: str) -> Outcome[Any]
 )
 def test_what_a_provider_asks_for(outcome: Outcome[Any], seconds: float) -> None:
     assert asked(outcome, TODAY) == seconds
+
+
+@pytest.mark.parametrize(
+    ("reset", "seconds"), [("45s", 15), ("6s", 0), ("2026-07-25T17:20:10Z", 10), (str(TODAY + 10), 10)]
+)
+def test_a_wait_that_the_head_of_a_long_answer_told_is_over_as_far_as_the_answer_took_it(
+    reset: str, seconds: float
+) -> None:
+    headers = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": reset}
+    long = Outcome[Any](OutcomeKind.COMPLETE, headers=headers, timings=Timings(first_byte=2.0, total=32.0))
+    assert asked(long, TODAY) == pytest.approx(seconds)
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 100)), max_size=8), st.floats(0, 300))

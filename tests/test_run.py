@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from collections import Counter
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import BaseModel
 
-from structstream.errors import ConfigurationError
+from structstream.errors import BudgetExceededError, ConfigurationError
 from structstream.facts import (
     AttemptBegan,
     AttemptEnded,
@@ -28,7 +29,17 @@ from structstream.providers import ROUTES, route
 from structstream.response import OutcomeKind
 from structstream.run import Run
 from structstream.service import StructuredLLMService
-from structstream.testing import FakeClock, SimulatedProvider, cut_at_byte, length, status
+from structstream.testing import (
+    FakeClock,
+    Script,
+    SimulatedProvider,
+    cut_at_byte,
+    length,
+    no_finish,
+    stall_at_byte,
+    stall_before_first_byte,
+    status,
+)
 from structstream.transport import SDKTransport, Transport
 from tests.edge import PROFILE, Profile, aiohttp_client, request_for, serving, steps_of
 
@@ -166,6 +177,43 @@ async def test_an_answer_that_is_kept_is_judged_by_the_guardrails_of_the_request
             assert "Lovelace" not in repr([step.raw_chunks for step in steps]) + outcome.raw_text
         assert await service.route_structured(request_for()) == ADA  # what is kept stays as it was
         assert len(provider.requests) == requests
+
+
+@pytest.mark.parametrize("fault", [stall_before_first_byte(), stall_at_byte(3000)], ids=str)
+@pytest.mark.parametrize("streams", [True, False])
+async def test_the_bound_on_seconds_ends_a_stream_that_says_nothing(fault: Fault, streams: bool) -> None:
+    clock = FakeClock()
+    policies = Policies(bounds=OutputBounds(max_seconds=3), retry=RetryPolicy(first_wait=0))
+    async with serving(policies=policies, faults=[fault], clock=clock) as (service, provider):
+        task = asyncio.create_task(steps_of(service, request_for(enable_streaming=streams)))
+        await provider.wait_for_stall()
+        await clock.advance(2.9)
+        assert not task.done()
+        await clock.advance(0.2)
+        outcome = (await task)[-1].outcome
+        assert outcome is not None
+        assert isinstance(outcome.error, BudgetExceededError)
+        assert (outcome.kind.value, outcome.error.bound, len(provider.requests)) == ("blocked", "max_seconds", 1)
+        assert outcome.attempts[-1].kind is OutcomeKind.BLOCKED
+
+
+@pytest.mark.parametrize("first", ["Ada Lovelace", "Ada"])
+async def test_with_hold_a_text_that_was_open_is_shown_again_no_shorter_whatever_stands_before_it(first: str) -> None:
+    """The second answer gives its members in another order, and a text that is longer than all that was shown."""
+    tags = ["a tag that is longer than all that was shown before", "another"]
+    answers = iter(['{"name": "Ada Lovel', json.dumps({"tags": tags, "name": first, "age": 36})])
+    request = request_for(mode="prompted", midstream="hold", cadence="delta")
+    async with serving(
+        policies=AT_ONCE, faults=[no_finish()], document=lambda question: next(answers), script=Script(delta_size=3)
+    ) as (service, _):
+        steps = await steps_of(service, request)
+    names = [step.partial_result.name for step in steps if step.partial_result is not None]
+    shown = [name for name in names if name is not None]
+    assert names[names.index(shown[0]) :] == shown  # it is never gone again
+    again = next(step for step in steps if step.begins is not None)
+    assert again.partial_result is not None
+    assert again.partial_result.name == first or again.partial_result.name.startswith("Ada Lovel")
+    assert steps[-1].result == Profile(name=first, age=36, tags=tags)
 
 
 async def test_a_stream_that_is_left_has_an_outcome_and_is_told_to_have_ended() -> None:

@@ -61,6 +61,8 @@ BAD_REQUESTS: list[tuple[dict[str, Any], str]] = [
     ({"mode": "magic"}, "mode must be one of auto, native, tool, prompted, not 'magic'"),
     ({"model": "deepseek/deepseek-reasoner", "mode": "native"}, "cannot do mode='native'"),
     ({"response_model": dict[str, int], "mode": "native", "model": "openai/gpt-4o"}, "mode='native'"),
+    ({"fallback_models": ["nobody/m"]}, "no provider for model 'nobody/m'"),
+    ({"fallback_models": ["openai-responses/gpt-4o"], "stop": ["END"]}, "openai-responses cannot stop at a text"),
     ({"temperature": 3}, "temperature must be a number from 0 to 2"),
     ({"max_tokens": 0}, "max_tokens must be a positive integer"),
     ({"timeouts": 5}, "timeouts must be a Timeouts"),

@@ -25,8 +25,8 @@ from structstream.facts import Replanned, Waited
 from structstream.response import OutcomeKind
 
 from . import Rest, asks, ended, flowing
-from .holding import Holding
-from .retry import RetryBudget, delay, judged, keyed, reasked, repeatable
+from .holding import Holding, no_text
+from .retry import RetryBudget, delay, has_key, judged, keyed, reasked, repeatable
 from .tally import Mark, Tally, gained
 
 if TYPE_CHECKING:
@@ -212,6 +212,7 @@ def attempting(
     now: Callable[[], float],
     path_of: Callable[[StreamingStructuredRequest[Any]], str] = lambda request: "",
     takes_key: Callable[[StreamingStructuredRequest[Any]], bool] = lambda request: False,
+    length_at: Callable[[Any, str], int] = no_text,  # Any: a snapshot of any response model
     chance: Callable[[], float] = random.random,
 ) -> Layer:
     """Return the layer that makes the attempts at one model.
@@ -230,6 +231,7 @@ def attempting(
         now: the clock.
         path_of: the place from which a request given by `continuing` goes on.
         takes_key: whether an idempotency key is sent though the caller gave none.
+        length_at: tells the characters of the text at a path of a snapshot; 0 where none is there.
         chance: gives a number from 0 to 1.
     """
 
@@ -246,10 +248,10 @@ def attempting(
                 began=now(),
             )
             key = request.idempotency_key
-            if key is None and takes_key(request):
+            if key is None and takes_key(request) and not has_key(request):
                 key = f"structstream-{uuid.uuid4()}"
             state = _Run(course, policy, tally, budget, tell, endpoint_of(request).provider, now, chance, pause)
-            state.hold, state.key = midstream == "hold", key
+            state.hold, state.key, state.length_at = midstream == "hold", key, length_at
             budget.enter()
             try:
                 async for attempt in AsyncRetrying(
@@ -282,6 +284,7 @@ class _Run:
 
     hold = False
     key: str | None = None
+    length_at: Callable[[Any, str], int] = staticmethod(no_text)
     last: StreamingResponse[Any]
 
     def __init__(
@@ -310,6 +313,7 @@ class _Run:
         self._ended_by: StructStreamError | None = None
         self._holding: Holding | None = None
         self._length = 0
+        self._open = ""  # the path that is open innermost
 
     @property
     def request(self) -> StreamingStructuredRequest[Any]:
@@ -371,14 +375,17 @@ class _Run:
                 )
             )
         mark = self._tally.mark
-        self._holding = Holding(mark) if self.hold and mark is not None else None
-        self._length = 0
+        self._holding = Holding(mark, self.length_at) if self.hold and mark is not None else None
+        self._length, self._open = 0, ""
         return True
 
     def show(self, step: StreamingResponse[Any]) -> StreamingResponse[Any] | None:
         """Return the step that may be shown now; None for none."""
         if self.hold:
             self._length += sum(map(len, step.raw_chunks))
+            if step.changed:  # in the order of the text
+                last = step.changed[-1]
+                self._open = "" if last in step.completed else last
         if self._holding is not None:
             shown = self._holding.feed(step)
             if shown is None:
@@ -394,7 +401,8 @@ class _Run:
         if self._holding is not None and outcome.error is None:
             self.last = self._holding.feed(self.last) or self.last
         elif self.hold and self._holding is None and self._tally.shown:
-            self._tally.mark = Mark(frozenset(outcome.completed), self._length)
+            shown = self.length_at(outcome.last_partial, self._open)
+            self._tally.mark = Mark(frozenset(outcome.completed), self._length, self._open, shown)
 
     def leave(self) -> None:
         """Give back what is held, and forget the answer: the engine stands in a circle, and is freed late."""

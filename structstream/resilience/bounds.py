@@ -11,13 +11,14 @@ from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from structstream.errors import BlockedError, BudgetExceededError
+from structstream.errors import BlockedError, BudgetExceededError, StreamTimeoutError
 from structstream.response import Outcome, OutcomeKind, StreamingResponse, Usage
 
 from . import Rest, ended, flowing
 from .tally import CHARACTERS_PER_TOKEN, estimated
 
 if TYPE_CHECKING:
+    from structstream.errors import StructStreamError
     from structstream.policies import OutputBounds
     from structstream.request import StreamingStructuredRequest
 
@@ -123,7 +124,8 @@ def bounding(
                     if last.outcome is not None:
                         if last.outcome.usage is not None and not last.outcome.usage.estimated:
                             spent.charge(last.outcome.usage.output_tokens - counting.tokens, price)
-                        yield last
+                        late = _late(last.outcome.error, request, bounds)
+                        yield last if late is None else _cut(late, last.outcome, last)
                 if (found := counting.passed) is not None:
                     yield _cut(BudgetExceededError(found[0], configured=found[1], found=found[2]), lost(), last)
             finally:
@@ -183,6 +185,18 @@ class _Counting:
         self.tokens += tokens
         self._size = self._more = 0
         self._room = self._spent.room(self._price)
+
+
+def _late(
+    error: StructStreamError | None, request: StreamingStructuredRequest[Any], bounds: OutputBounds
+) -> BudgetExceededError | None:
+    """Return what the total deadline means where it is the bound on seconds, which is held by it as well."""
+    most, total = bounds.max_seconds, request.timeouts.total
+    if most is None or (total is not None and total <= most):
+        return None
+    if not isinstance(error, StreamTimeoutError) or error.deadline != "total":
+        return None
+    return BudgetExceededError("max_seconds", configured=most, found=error.elapsed)
 
 
 def _priced(

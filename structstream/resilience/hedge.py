@@ -40,8 +40,8 @@ def apart(request: StreamingStructuredRequest[Any]) -> StreamingStructuredReques
     >>> apart(request).headers
     {'Idempotency-Key': 'abc-hedge'}
     """
-    key = request.headers.get(_KEY)
-    return request if key is None else replace(request, headers={**request.headers, _KEY: f"{key}-hedge"})
+    keys = {name: f"{value}-hedge" for name, value in request.headers.items() if name.lower() == _KEY.lower()}
+    return replace(request, headers={**request.headers, **keys}) if keys else request
 
 
 def hedging(*, policy: HedgePolicy, tally: Tally, tell: Tell, pause: Pause, lost: Lost) -> Layer:

@@ -1,7 +1,7 @@
 """Steps that are kept back until the attempt has passed what was shown before.
 
-Passed means: every path that had closed is closed again, and the JSON text is at least as long. So what a caller sees
-never holds less than it did, though its values may be others.
+Passed means: every path that had closed is closed again, what was open is there again, a text at least as long, and so
+is the JSON text. So what a caller sees never holds less than it did, though its values may be others.
 """
 
 from __future__ import annotations
@@ -11,11 +11,16 @@ from typing import TYPE_CHECKING, Any
 from structstream.response import StreamingResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from .tally import Mark
 
-__all__ = ["Holding", "past"]
+__all__ = ["Holding", "no_text", "past"]
+
+
+def no_text(snapshot: object, path: str) -> int:
+    """Tell of no text at all."""
+    return 0
 
 
 class Holding:
@@ -23,6 +28,7 @@ class Holding:
 
     Args:
         mark: how far the attempts before had been shown.
+        length_at: tells the characters of the text at a path of a snapshot; 0 where none is there.
 
     >>> from structstream.resilience.tally import Mark
     >>> holding = Holding(Mark(frozenset(), 5))
@@ -32,7 +38,10 @@ class Holding:
     ['[1,', '2]']
     """
 
-    def __init__(self, mark: Mark) -> None:
+    def __init__(self, mark: Mark, length_at: Callable[[Any, str], int] = no_text) -> None:
+        self._open = mark.open  # until it has closed again
+        self._shown = mark.shown
+        self._length_at = length_at
         self._missing = set(mark.closed)
         self._left = mark.length
         self._chunks: list[str] = []
@@ -48,8 +57,10 @@ class Holding:
         self._changed.update(dict.fromkeys(step.changed))
         self._completed += step.completed
         self._missing.difference_update(step.completed)
+        if self._open and self._open in step.completed:
+            self._open = ""
         self._left -= sum(map(len, step.raw_chunks))
-        if step.outcome is None and (self._missing or self._left > 0):
+        if step.outcome is None and (self._missing or self._left > 0 or self._lacks_what_was_open(step)):
             return None
         shown: StreamingResponse[Any] = StreamingResponse(
             _Passed(step, tuple(self._changed), tuple(self._completed)),
@@ -61,10 +72,16 @@ class Holding:
         shown.begins = step.begins
         return shown
 
+    def _lacks_what_was_open(self, step: StreamingResponse[Any]) -> bool:
+        path = self._open
+        return bool(path) and (path not in self._changed or self._length_at(step.partial_result, path) < self._shown)
 
-def past(mark: Mark, steps: Sequence[StreamingResponse[Any]]) -> Sequence[StreamingResponse[Any]]:
+
+def past(
+    mark: Mark, steps: Sequence[StreamingResponse[Any]], length_at: Callable[[Any, str], int] = no_text
+) -> Sequence[StreamingResponse[Any]]:
     """Return those of an answer's `steps` that may be shown, the first of them with all that was kept back."""
-    holding = Holding(mark)
+    holding = Holding(mark, length_at)
     for at, step in enumerate(steps):
         if (shown := holding.feed(step)) is not None:
             return [shown, *steps[at + 1 :]]

@@ -70,9 +70,11 @@ def asked(outcome: Outcome[Any], today: float) -> float:  # Any: of any response
         outcome: how a call ended; a good end may say that it was the last for now.
         today: the seconds since 1970.
     """
-    error = outcome.error
+    error, timings = outcome.error, outcome.timings
     waits = [error.retry_after or 0.0] if isinstance(error, ProviderError) else []
-    return max([*waits, *_exhausted(outcome.headers, today)], default=0.0)
+    # The headers came before the answer: of the wait that they tell, the time that the answer took is over.
+    age = 0.0 if timings.first_byte is None else (timings.total or 0.0) - timings.first_byte
+    return max([0.0, *waits, *(wait - age for wait in _exhausted(outcome.headers, today - age))])
 
 
 def _exhausted(headers: Mapping[str, str], today: float) -> list[float]:

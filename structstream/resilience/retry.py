@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from structstream.policies import RetryPolicy
     from structstream.request import StreamingStructuredRequest
 
-__all__ = ["RetryBudget", "Verdict", "delay", "judged", "keyed", "reasked", "repeatable"]
+__all__ = ["RetryBudget", "Verdict", "delay", "has_key", "judged", "keyed", "reasked", "repeatable"]
 
 Verdict = Literal["retry", "continue", "reask", "end"]
 """Ask again; ask for the rest of an answer that was cut for its length; ask again and say what was wrong; do not."""
@@ -136,7 +136,13 @@ def keyed(request: StreamingStructuredRequest[Any], key: str, body: int) -> Stre
     {'Idempotency-Key': 'abc-2'}
     """
     name = key if body == 1 else f"{key}-{body}"
-    return replace(request, headers={**request.headers, "Idempotency-Key": name})
+    others = {header: value for header, value in request.headers.items() if header.lower() != "idempotency-key"}
+    return replace(request, headers={**others, "Idempotency-Key": name})
+
+
+def has_key(request: StreamingStructuredRequest[Any]) -> bool:
+    """Whether the caller has put a key of his own into the headers, which then stands as it is."""
+    return any(header.lower() == "idempotency-key" for header in request.headers)
 
 
 class RetryBudget:

@@ -30,10 +30,14 @@ class Mark:
     Args:
         closed: the paths that had closed.
         length: the characters of JSON text that had come.
+        open: the path that was open innermost; empty for none.
+        shown: the characters that were shown of it, where it is a text.
     """
 
     closed: frozenset[str]
     length: int
+    open: str = ""
+    shown: int = 0
 
 
 def gained(outcome: Outcome[Any]) -> tuple[int, int]:  # Any: of any response model

@@ -89,6 +89,7 @@ class Surroundings:
         now: the clock.
         lost: gives what the call that was closed last left behind.
         replay: reads a kept text as a stream.
+        key_of: what an answer to a request is kept under.
         path_of: the place from which a request given by `continuing` goes on.
         takes_key: whether an idempotency key is sent though the caller gave none.
         length_at: tells the characters of the text at a path of a snapshot; 0 where none is there.
@@ -104,6 +105,7 @@ class Surroundings:
     now: Callable[[], float]
     lost: Callable[[], Outcome[Any] | None]  # Any: of any response model
     replay: Replay
+    key_of: Callable[[StreamingStructuredRequest[Any]], str]
     path_of: Callable[[StreamingStructuredRequest[Any]], str] = field(default=lambda request: "")
     takes_key: Callable[[StreamingStructuredRequest[Any]], bool] = field(default=lambda request: False)
     length_at: Callable[[Any, str], int] = field(default=no_text)
@@ -165,7 +167,8 @@ class _Made:
         policy, around = self._policies.cache, self._around
         if policy is None:
             return None
-        return caching(cache=self._shared.cache(policy), replay=around.replay, tell=around.tell)
+        cache = self._shared.cache(policy)
+        return caching(cache=cache, replay=around.replay, tell=around.tell, key_of=around.key_of)
 
     def fallback(self) -> Layer | None:
         policy, around = self._policies.fallback, self._around
@@ -293,7 +296,7 @@ def _remembered(endpoint_of: EndpointOf) -> EndpointOf:
 
 def _kept(cache: AnswerCache, around: Surroundings, *, hold: bool) -> Cached:
     async def kept(request: StreamingStructuredRequest[Any]) -> Sequence[StreamingResponse[Any]] | None:
-        found = await cache.get(request.fingerprint(), stale=True)
+        found = await cache.get(around.key_of(request), stale=True)
         steps = None if found is None else await replayed(request, found, around.replay)
         mark = around.tally.mark if hold else None
         return steps if steps is None or mark is None else past(mark, steps, around.length_at)

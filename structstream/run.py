@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import itertools
 from contextlib import aclosing
 from dataclasses import replace
@@ -63,6 +64,7 @@ class Run(Generic[T]):
         limits: the bounds of the JSON; None for the defaults.
         max_event_bytes: the bound of one line and of one event of the stream; None for the default.
         guardrails: what judges prompt and answer, those of the request among them.
+        address_of: tells where a model is asked: what one address has answered is not given for another.
 
     Raises:
         ConfigurationError: provider, mode and response model do not go together; nothing was sent.
@@ -77,8 +79,10 @@ class Run(Generic[T]):
         limits: JSONLimits | None = None,
         max_event_bytes: int | None = None,
         guardrails: Sequence[Guardrail] = (),
+        address_of: Callable[[str], str] = str,
     ) -> None:
         self._request = request
+        self._address_of = address_of
         self._plan = plan
         self._clock = clock
         self._limits = limits
@@ -126,6 +130,7 @@ class Run(Generic[T]):
             now=clock.now,
             lost=lambda: ledger.outcome,
             replay=self._replay,
+            key_of=self._key_of,
             path_of=_path_of,
             takes_key=lambda asked: self._plan(asked.model)[0].spec.takes_key,
             length_at=_length_at,
@@ -157,6 +162,11 @@ class Run(Generic[T]):
 
     def _priced(self, prices: Prices) -> CostOf:
         return lambda request, usage: prices(*self._endpoint(request), usage)
+
+    def _key_of(self, request: StreamingStructuredRequest[Any]) -> str:  # Any: as above
+        """Return what a kept answer is known by."""
+        asked = f"{request.fingerprint()} {self._address_of(request.model)}"
+        return hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest()
 
     async def _replay(
         self, request: StreamingStructuredRequest[Any], text: str

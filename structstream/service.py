@@ -171,6 +171,7 @@ class StructuredLLMService:
             limits=self._limits,
             max_event_bytes=self._max_event_bytes,
             guardrails=guardrails,
+            address_of=self._address,
         )
         typical = self._history.of(request.model, request.response_model)
         run.ledger.estimate = Estimate(expected_tokens=request.expected_tokens, typical=typical)
@@ -242,14 +243,18 @@ class StructuredLLMService:
     @property
     def sync(self) -> SyncStructuredLLMService:
         """The same service for callers without an event loop."""
-        return SyncStructuredLLMService(self, self._background)
+        return SyncStructuredLLMService(self, self._background, self._put_away)
 
     async def aclose(self) -> None:
-        """Close every connection that was opened here, on all event loops; a later call opens new ones."""
+        """Close what was opened here: connections, on all event loops, and files; a later call opens new ones."""
         await asyncio.to_thread(self._background.close)
         await self._pool.aclose()
-        await asyncio.to_thread(self._shared.close)
-        await asyncio.to_thread(self._history.save)
+        await asyncio.to_thread(self._put_away)
+
+    def _put_away(self) -> None:
+        """Close the cache's file and write down what was learned, which waits for the disk."""
+        self._shared.close()
+        self._history.save()
 
     async def __aenter__(self) -> Self:
         return self
@@ -322,6 +327,13 @@ class StructuredLLMService:
         # The name of a deployment has no slash; the names of other providers' models may.
         name = model.rpartition("/")[2] if given.is_azure else model.removeprefix(f"{spec.name}/")
         return Route(DIALECTS[spec.dialect](spec), name)
+
+    def _address(self, model: str) -> str:
+        """Return where a model is asked; empty where only the caller's transport knows."""
+        given = self._given
+        if given is None:
+            return self._base_url(route(model, self._providers).spec)
+        return given.address if isinstance(given, SDKTransport) else ""
 
     def _base_url(self, spec: ProviderSpec) -> str:
         names = [spec.base_url_env] if isinstance(spec.base_url_env, str) else spec.base_url_env

@@ -53,9 +53,10 @@ class SyncStructuredLLMService:
     first call and ends with `close`, with the service, or with the process. Any number of threads may call.
     """
 
-    def __init__(self, service: StructuredLLMService, background: BackgroundLoop) -> None:
+    def __init__(self, service: StructuredLLMService, background: BackgroundLoop, put_away: Callable[[], None]) -> None:
         self._service = service
         self._background = background
+        self._put_away = put_away
 
     def route_structured_streaming(self, request: StreamingStructuredRequest[T]) -> SyncStructuredStream[T]:
         """Return the stream of `request`, to be iterated; nothing is sent before.
@@ -115,8 +116,9 @@ class SyncStructuredLLMService:
         return self._background.run(self._service.cache_statistics())
 
     def close(self) -> None:
-        """Close the connections made here and end the background thread; a later call starts it again."""
+        """Close the connections made here and the files, and end the background thread; a later call starts anew."""
         self._background.close()
+        self._put_away()
 
     def __enter__(self) -> Self:
         return self

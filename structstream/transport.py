@@ -131,6 +131,11 @@ class SDKTransport:
 
         return isinstance(self._client, AsyncAzureOpenAI)
 
+    @property
+    def address(self) -> str:
+        """The client's base URL."""
+        return str(self._client.base_url)
+
     def serves(self, base_url: str) -> bool:
         """Return whether the client's own base URL is at the same host and port as `base_url`."""
         import httpx2

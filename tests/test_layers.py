@@ -85,6 +85,7 @@ class Service:
             now=self.clock.now,
             lost=self.provider.lost,
             replay=replay,
+            key_of=lambda asked: asked.fingerprint(),
         )
         policies = request.policies or self.policies
         return await drained(assembled(self.provider.call, request, policies, self.shared, around), request)

@@ -274,6 +274,10 @@ async def test_many_at_once_are_served_one_after_the_other(opens: Opens) -> None
 # The layer.
 
 
+def key_of(request: StreamingStructuredRequest[Any]) -> str:
+    return request.fingerprint()
+
+
 async def replay(request: StreamingStructuredRequest[Any], text: str) -> list[StreamingResponse[Any]]:
     steps: list[StreamingResponse[Any]] = [
         StreamingResponse(Said(text[: at + 2]), [text[at : at + 2]]) for at in range(0, len(text), 2)
@@ -285,7 +289,7 @@ async def replay(request: StreamingStructuredRequest[Any], text: str) -> list[St
 
 async def test_a_second_equal_request_costs_nothing_and_comes_as_a_stream(opens: Opens) -> None:
     provider, facts = FakeProvider(Answer(["[1,", " 2]"], usage=Usage(5, 6))), Facts()
-    call = caching(cache=opens(), replay=replay, tell=facts.tell)(provider.call)
+    call = caching(cache=opens(), replay=replay, tell=facts.tell, key_of=key_of)(provider.call)
     first = await drained(call)
     second = await drained(call, replace(REQUEST, headers={"x-trace": "2"}))
     assert outcome_of(first).result == outcome_of(second).result == "[1, 2]"
@@ -302,7 +306,7 @@ async def test_a_second_equal_request_costs_nothing_and_comes_as_a_stream(opens:
 
 async def test_an_answer_is_kept_before_the_caller_has_it(opens: Opens) -> None:
     cache = opens()
-    call = caching(cache=cache, replay=replay, tell=Facts().tell)(FakeProvider(Answer(["[1]"])).call)
+    call = caching(cache=cache, replay=replay, tell=Facts().tell, key_of=key_of)(FakeProvider(Answer(["[1]"])).call)
     async with aclosing(call(REQUEST)) as steps:
         async for step in steps:
             if step.is_complete:
@@ -317,7 +321,7 @@ async def test_errors_partials_and_what_another_model_gave_are_not_kept(opens: O
     provider, cache = FakeProvider(answer), opens()
     if answer.error is None:
         provider.attempts = [Attempt(0, "other", "small", "native", OutcomeKind.PROVIDER_ERROR)]
-    await drained(caching(cache=cache, replay=replay, tell=Facts().tell)(provider.call))
+    await drained(caching(cache=cache, replay=replay, tell=Facts().tell, key_of=key_of)(provider.call))
     assert (await cache.statistics()).rows == 0
 
 
@@ -326,7 +330,10 @@ async def test_a_kept_text_that_is_no_answer_any_more_gives_way_to_the_next_one(
     await cache.put(REQUEST.fingerprint(), Kept("[1", "large"))
     provider = FakeProvider(Answer(["[2]"]))
     assert (
-        outcome_of(await drained(caching(cache=cache, replay=replay, tell=facts.tell)(provider.call))).result == "[2]"
+        outcome_of(
+            await drained(caching(cache=cache, replay=replay, tell=facts.tell, key_of=key_of)(provider.call))
+        ).result
+        == "[2]"
     )
     assert facts == [CacheLooked(hit=False)]
     kept = await cache.get(REQUEST.fingerprint())

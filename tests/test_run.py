@@ -45,6 +45,7 @@ from tests.edge import PROFILE, Profile, aiohttp_client, request_for, serving, s
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
 
     from structstream.facts import StreamInfo
     from structstream.request import HTTPRequest
@@ -286,6 +287,21 @@ async def test_time_that_the_caller_takes_is_his_own(left: bool) -> None:
     metrics = stream.outcome.metrics
     assert metrics is not None
     assert (metrics.consumer_wait, metrics.provider_wait) == (taken, 0.0)
+
+
+async def test_what_one_address_has_answered_is_not_given_for_another(tmp_path: Path) -> None:
+    policies = Policies(cache=CachePolicy(path=str(tmp_path / "answers.sqlite3")))
+    other = PROFILE.replace("Ada", "Eve")
+    async with SimulatedProvider(document=PROFILE) as stub, SimulatedProvider(document=other) as real:
+        names = []
+        for provider in (stub, real, stub, real):
+            async with (
+                aiohttp_client(provider.base_url) as client,
+                StructuredLLMService(client, policies=policies) as service,
+            ):
+                names.append((await service.route_structured(request_for())).name)
+        assert names == ["Ada Lovelace", "Eve Lovelace"] * 2
+        assert (len(stub.requests), len(real.requests)) == (1, 1)
 
 
 class Numbers(BaseModel):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from structstream.errors import ConfigurationError, TruncatedError
+from structstream.history import AnswerHistory
 from structstream.policies import CachePolicy, Policies
 from structstream.providers import ProviderSpec
 from structstream.response import OutcomeKind
@@ -50,6 +52,25 @@ def service() -> Iterator[StructuredLLMService]:
 
 def point_to(provider: ThreadedProvider, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STRUCTSTREAM_SIMULATED_BASE_URL", provider.base_url)
+
+
+def test_closing_closes_the_files_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was kept and learned is on the disk then, and what is asked for later finds it."""
+    answers, learned = tmp_path / "answers.sqlite3", tmp_path / "history.sqlite3"
+    service = StructuredLLMService(
+        policies=Policies(cache=CachePolicy(path=str(answers))), history=AnswerHistory(learned)
+    )
+    with SimulatedProvider.in_thread(document=PROFILE) as provider:
+        point_to(provider, monkeypatch)
+        with service.sync as sync:
+            assert sync.route_structured(request_for()) == ADA
+        for path, table in ((answers, "answers"), (learned, "structstream_answers")):
+            assert not path.with_name(f"{path.name}-wal").exists()  # which SQLite takes away when the last one closes
+            with closing(sqlite3.connect(path)) as database:
+                assert database.execute(f"SELECT count(*) FROM {table}").fetchone() == (1,)
+        with service.sync as sync:
+            assert sync.route_structured(request_for()) == ADA
+        assert len(provider.requests) == 1
 
 
 def test_a_whole_answer(service: StructuredLLMService, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,7 +108,7 @@ class AnswerCache:
         """Return the answer that is kept under `key`.
 
         Args:
-            key: the fingerprint of the request.
+            key: tells the request, and who is asked.
             stale: also one whose time is over, as far as the settings allow.
         """
         longest = self._policy.ttl + (self._policy.stale if stale else 0.0)
@@ -278,7 +278,9 @@ async def replayed(
     return steps
 
 
-def caching(*, cache: AnswerCache, replay: Replay, tell: Tell) -> Layer:
+def caching(
+    *, cache: AnswerCache, replay: Replay, tell: Tell, key_of: Callable[[StreamingStructuredRequest[Any]], str]
+) -> Layer:
     """Return the layer that gives a kept answer instead of a call, and keeps what a call brought.
 
     It is the outermost: a hit passes no limit and costs nothing. Only complete answers are kept, and only those that
@@ -288,12 +290,13 @@ def caching(*, cache: AnswerCache, replay: Replay, tell: Tell) -> Layer:
         cache: that of the service.
         replay: reads a kept text as a stream.
         tell: hears whether there was an answer.
+        key_of: what an answer to a request is kept under.
     """
 
     def layer(call: Call) -> Call:
         @flowing
         async def run(request: StreamingStructuredRequest[Any]) -> Parts:
-            key = request.fingerprint()
+            key = key_of(request)
             kept = await cache.get(key)
             steps = None if kept is None else await replayed(request, kept, replay)
             tell(CacheLooked(hit=steps is not None))

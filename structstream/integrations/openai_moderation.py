@@ -53,7 +53,7 @@ class ModerationGuardrail(Guardrail):
         self.mode = mode
         self.unit = unit
         self.window = window
-        self.paths = tuple(paths)
+        self.paths = paths
         self.timeout = timeout
         self.fail_open = fail_open
 

@@ -301,7 +301,7 @@ class Segments(JSONRewriter):
         return tuple(self._renamed.get(place[: depth + 1], name) for depth, name in enumerate(place))
 
     def _unwrapped(self, place: Place) -> Place:
-        return place[1:] if self._wrap_key is not None and place[:1] == (self._wrap_key,) else place
+        return place[1:] if self._wrap_key is not None and place and place[0] == self._wrap_key else place
 
     def emit(self, text: str) -> None:
         self._line.append(("raw", text, (), None))

@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 
 from structstream.continuation import OpenLevel
 from structstream.errors import BlockedError, JSONLimitError, JSONSyntaxError, ProviderError
-from structstream.facts import Fact
+from structstream.facts import Fact, Judged
 from structstream.gate import Gate
 from structstream.guardrails import CallableGuardrail, DenyList, MaxLength, PersonalData, Secrets
 from structstream.repair import JSONRepair
@@ -122,6 +122,17 @@ def test_no_path_tells_a_key_that_was_stopped_or_taken_out(key: str, paths: tupl
         assert raised.value.path.startswith("a.b[")
         assert "ada@" not in f"{raised.value} {told}"
         assert "hush" not in f"{raised.value} {told}" or isinstance(rail, MaxLength)
+
+
+def test_no_path_tells_a_key_that_a_later_guardrail_may_take_out() -> None:
+    told: list[Fact] = []
+    rails = [CallableGuardrail(lambda text: text.replace("Ada", "N"), unit="field"), PersonalData(), DenyList("hush")]
+    gate = Gate(rails, len, names=lambda: {"people", "note"}, tell=told.append)
+    with pytest.raises(BlockedError) as raised:
+        gate.feed('{"people": {"Ada": {"note": "a@b.org it is"}, "Ada L": {"note": "hush, you"}}}')
+    assert Judged("personal data", "redact", 'people["[redacted]"].note') in told
+    assert "Ada" not in repr(told)
+    assert raised.value.path == 'people["[redacted]"].note'
 
 
 def test_a_guardrail_is_asked_at_the_paths_that_the_model_wrote_whatever_becomes_of_their_keys() -> None:

@@ -338,6 +338,8 @@ class Gate:
         key = place[-1]
         if isinstance(key, int):
             return key
+        if self._segments is not None and self._segments.judges_key(key):
+            return REDACTED  # these verdicts come later
         try:
             judged = Screen(self._screened.rails, lambda: "", lambda: place).whole(key, "key")
         except BlockedError:

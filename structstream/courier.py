@@ -57,11 +57,16 @@ class Courier(Generic[E]):
         self._took = 0.0  # by the latest call
         self._reported: set[str] = set()
 
-    def give(self, event: E) -> None:
-        """Tell an event, now or when the callback is free; never raises for what the callback does."""
+    def give(self, event: E, *, last: bool = False) -> None:
+        """Tell an event, now or when the callback is free; never raises for what the callback does.
+
+        Args:
+            event: what happened.
+            last: whether nothing else follows for now: then a plain callback hears it, and all that waits, at once.
+        """
         self._put(event)
-        if self._task is None and self._clock.now() >= self._rests_until:
-            self._flush()
+        if self._task is None and (last or self._clock.now() >= self._rests_until):
+            self._flush(rests=not last)
 
     def _put(self, event: E) -> None:
         self._waiting.append(event)

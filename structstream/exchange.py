@@ -196,6 +196,8 @@ class Exchange(Generic[T]):
                                 self._first_partial = self._now() - self._began
                             for step in patience.steps(steps):
                                 yield step
+                                if self._ledger.left:
+                                    raise Interrupted
                             while judged and decoder.asks is not None:
                                 for step in await self._judge():
                                     yield step

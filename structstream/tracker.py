@@ -27,6 +27,7 @@ __all__ = ["Heard", "ProgressTracker", "reported"]
 T = TypeVar("T")
 
 _MOST = 99.0  # 100 is for the end alone
+_ENDS = ("complete", "error")
 
 _PLANS: dict[AttemptPlan, ProgressEventType] = {
     "resume": "resume",
@@ -186,7 +187,8 @@ class ProgressTracker:
 
     def _say(self, kind: ProgressEventType, message: str, data: Mapping[str, Any] | None) -> Heard:
         if self._hears(kind):
-            self._courier.give(ProgressEvent(kind, message, self._percent, data or {}, self._clock.now()))
+            event = ProgressEvent(kind, message, self._percent, data or {}, self._clock.now())
+            self._courier.give(event, last=kind in _ENDS)
         return Heard(self._courier)
 
     async def drain(self) -> None:

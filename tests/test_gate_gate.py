@@ -7,8 +7,9 @@ import json
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from structstream.continuation import OpenLevel
 from structstream.errors import BlockedError, JSONLimitError, JSONSyntaxError, ProviderError
-from structstream.facts import Fact
+from structstream.facts import Fact, Judged
 from structstream.gate import Gate
 from structstream.guardrails import CallableGuardrail, DenyList, MaxLength, PersonalData, Secrets
 from structstream.repair import JSONRepair
@@ -123,10 +124,31 @@ def test_no_path_tells_a_key_that_was_stopped_or_taken_out(key: str, paths: tupl
         assert "hush" not in f"{raised.value} {told}" or isinstance(rail, MaxLength)
 
 
+def test_no_path_tells_a_key_that_a_later_guardrail_may_take_out() -> None:
+    told: list[Fact] = []
+    rails = [CallableGuardrail(lambda text: text.replace("Ada", "N"), unit="field"), PersonalData(), DenyList("hush")]
+    gate = Gate(rails, len, names=lambda: {"people", "note"}, tell=told.append)
+    with pytest.raises(BlockedError) as raised:
+        gate.feed('{"people": {"Ada": {"note": "a@b.org it is"}, "Ada L": {"note": "hush, you"}}}')
+    assert Judged("personal data", "redact", 'people["[redacted]"].note') in told
+    assert "Ada" not in repr(told)
+    assert raised.value.path == 'people["[redacted]"].note'
+
+
 def test_a_guardrail_is_asked_at_the_paths_that_the_model_wrote_whatever_becomes_of_their_keys() -> None:
     rails = [MaxLength(4, on_find="redact"), PersonalData(paths=["entries[*].note"])]
     shown = gated(rails, ['{"entries": [{"note": "a@b.org"}]}'])
     assert json.loads(shown) == {"entr": [{"note": "[email]"}]}
+
+
+@pytest.mark.parametrize("wrap_key", ["answer", None])
+@pytest.mark.parametrize(("paths", "found"), [(["note"], 14), ([], 14), (["title"], None), (["answer"], None)])
+def test_an_open_text_is_found_by_the_guardrails_of_its_path(
+    wrap_key: str | None, paths: list[str], found: int | None
+) -> None:
+    path = ("note",) if wrap_key is None else (wrap_key, "note")
+    gate = Gate([PersonalData(paths=paths)], len, wrap_key=wrap_key)
+    assert gate.locate(OpenLevel("text", path, "rest", so_far="Ask [email] "), "Ask ada@b.org now or") == found
 
 
 FIGURES = ("99", "6m0s", "req_011CSHoEeqs5", "limit=10, remaining=4", '"burst";w=60', "2026-05-01T10:00:00Z", "true")

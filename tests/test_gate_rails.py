@@ -38,6 +38,28 @@ def test_a_path_that_is_no_pattern_is_said_to_be_none() -> None:
         Rail(guardrail)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("mode", "streamfirst"),
+        ("unit", "sentences"),
+        ("kinds", "value"),
+        ("kinds", {"values"}),
+        ("kinds", 3),
+        ("paths", "note"),
+        ("window", 0),
+        ("window", 2.5),
+        ("timeout", 0),
+        ("timeout", "1"),
+    ],
+)
+def test_what_would_make_a_guardrail_look_at_nothing_or_for_ever_is_refused(name: str, value: object) -> None:
+    guardrail = Guardrail()
+    setattr(guardrail, name, value)
+    with pytest.raises(ConfigurationError, match=f"{name} of the guardrail 'guardrail' must be .*, not "):
+        Rail(guardrail)
+
+
 def test_paths_bound_the_answer_only_and_kinds_all_texts() -> None:
     guardrail = Guardrail()
     guardrail.paths = ("note",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 import pytest
 
@@ -52,6 +53,12 @@ def test_one_for_prompts_looks_at_no_answer_and_the_other_way_round() -> None:
     assert CallableGuardrail(prompt=lambda text: False).check_text(GuardedText("x")) is ALLOW
     assert CallableGuardrail(prompt=lambda text: False).kinds == frozenset()
     assert CallableGuardrail(lambda text: False).check_prompt("x") is ALLOW
+
+
+@pytest.mark.parametrize("wrong", [{"kinds": "value"}, {"paths": "note"}])
+def test_kinds_and_paths_are_lists(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="must be a list of texts, not "):
+        CallableGuardrail(bool, **wrong)
 
 
 def test_there_must_be_a_function() -> None:

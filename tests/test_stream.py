@@ -16,7 +16,9 @@ from structstream.request import Timeouts
 from structstream.response import OutcomeKind
 from structstream.service import StructuredLLMService
 from structstream.testing import FakeClock, Script, length, stall_at_byte, stall_before_first_byte
-from tests.edge import PROFILE, Profile, request_for, serving, steps_of
+from tests.edge import BARE, PROFILE, Profile, aiohttp_client, request_for, serving, steps_of
+from tests.rawserver import http_head, raw_server
+from tests.test_decoder import text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -294,6 +296,24 @@ async def test_a_cancelled_stream_ends_with_its_next_step(waits: bool) -> None:
         assert last is not None
         assert last.kind is OutcomeKind.CANCELLED
         assert last.raw_text
+
+
+async def test_a_stream_that_is_cancelled_in_the_middle_of_a_read_ends_with_its_next_step() -> None:
+    body = b"".join(map(text, PROFILE[:-1]))
+
+    async def at_once(writer: asyncio.StreamWriter) -> None:
+        writer.write(http_head() + body)
+        await writer.drain()
+
+    async with raw_server(at_once) as server, aiohttp_client(server.base_url) as client:
+        stream = StructuredLLMService(client, policies=BARE).route_structured_streaming(request_for(cadence="delta"))
+        async for _ in stream:
+            stream.cancel()
+            break
+        assert [step.is_complete for step in await _steps(stream)] == [True]
+        assert stream.outcome is not None
+        assert stream.outcome.kind is OutcomeKind.CANCELLED
+        await asyncio.wait_for(server.left.wait(), 1)
 
 
 async def test_a_stream_that_is_cancelled_before_its_start_sends_nothing() -> None:

@@ -97,6 +97,27 @@ async def test_what_it_returns_may_be_awaited_to_know_that_an_async_callback_has
 # filters
 
 
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_slow_plain_callback_hears_of_the_end_at_once(fails: bool) -> None:
+    clock = FakeClock()
+    heard: list[str] = []
+
+    def slow(event: ProgressEvent) -> None:
+        heard.append(event.event_type)
+        clock._now += 0.06  # it blocks
+
+    tracker = ProgressTracker(slow, clock=clock)
+    tracker.start_operation()
+    for percent in (10, 20, 30):
+        tracker.update_progress(percent)
+    assert heard == ["start"]
+    if fails:
+        tracker.error_operation("no")
+    else:
+        tracker.complete_operation()
+    assert heard == ["start", "progress", "error" if fails else "complete"]
+
+
 async def test_a_least_step_and_a_least_interval() -> None:
     tracker, events, clock = tracking(only=ProgressFilter(least_step=10, least_interval=5))
     tracker.start_operation()

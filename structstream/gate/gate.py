@@ -331,13 +331,15 @@ class Gate:
         return self._unwrapped(self._screened.place)
 
     def _unwrapped(self, place: Sequence[str | int]) -> Sequence[str | int]:
-        return place[1:] if self._wrap_key is not None and place[:1] == [self._wrap_key] else place
+        return place[1:] if self._wrap_key is not None and place and place[0] == self._wrap_key else place
 
     def _shown(self, place: Sequence[str | int]) -> str | int:
         """The last key of a place as it may be told: as the model wrote it, it may hold what is not to be shown."""
         key = place[-1]
         if isinstance(key, int):
             return key
+        if self._segments is not None and self._segments.judges_key(key):
+            return REDACTED  # these verdicts come later
         try:
             judged = Screen(self._screened.rails, lambda: "", lambda: place).whole(key, "key")
         except BlockedError:

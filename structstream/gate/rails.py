@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeGuard
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any, TypeGuard, get_args
 
 from structstream.errors import BlockedError, ConfigurationError
 from structstream.facts import Judged
 from structstream.patterns import PathPattern
-from structstream.verdicts import ALLOW, GuardedText, Guardrail, Verdict
+from structstream.verdicts import ALLOW, GuardedText, GuardMode, Guardrail, GuardUnit, TextKind, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
     from structstream.facts import Tell
-    from structstream.verdicts import Action, Judgement, TextKind
+    from structstream.verdicts import Action, Judgement
 
 __all__ = ["Rail", "awaits"]
 
@@ -28,7 +29,7 @@ class Rail:
         tell: hears of its verdicts; None for nobody.
 
     Raises:
-        ConfigurationError: it is no `Guardrail`, or one of its `paths` is no pattern.
+        ConfigurationError: it is no `Guardrail`, or one of its attributes is nothing that the attribute may be.
     """
 
     __slots__ = ("_paths", "_tell", "guardrail", "name")
@@ -39,6 +40,7 @@ class Rail:
                 f"guardrails must be Guardrail objects, not {type(guardrail).__name__}; "
                 "wrap a function in CallableGuardrail"
             )
+        _check(guardrail)
         self.guardrail = guardrail
         self.name = guardrail.name
         self._tell = tell
@@ -109,6 +111,33 @@ class Rail:
         """Tell what was said."""
         if self._tell is not None:
             self._tell(Judged(self.name, action, path))  # type: ignore[arg-type]  # "error" is an action of the fact
+
+
+_KINDS = get_args(TextKind)
+_Holds = Callable[[Any], bool]  # Any: whatever a caller has set
+_RULES: tuple[tuple[str, str, _Holds], ...] = (
+    ("mode", f"one of {', '.join(get_args(GuardMode))}", get_args(GuardMode).__contains__),
+    ("unit", f"one of {', '.join(get_args(GuardUnit))}", get_args(GuardUnit).__contains__),
+    (
+        "kinds",
+        f"None or a set of some of {', '.join(_KINDS)}",
+        lambda kinds: (
+            kinds is None
+            or (isinstance(kinds, Collection) and not isinstance(kinds, str) and all(kind in _KINDS for kind in kinds))
+        ),
+    ),
+    ("paths", "a list of patterns, such as ['items[*].note']", lambda paths: not isinstance(paths, str)),
+    ("window", "a positive integer", lambda window: type(window) is int and window > 0),
+    ("timeout", "a positive number or None", lambda time: time is None or (type(time) in (int, float) and time > 0)),
+)
+
+
+def _check(guardrail: Guardrail) -> None:
+    """Refuse what would make a guardrail look at nothing, or for ever."""
+    for name, what, holds in _RULES:
+        value = getattr(guardrail, name)
+        if not holds(value):
+            raise ConfigurationError(f"{name} of the guardrail {guardrail.name!r} must be {what}, not {value!r}")
 
 
 def awaits(judgement: object) -> TypeGuard[Awaitable[Verdict]]:

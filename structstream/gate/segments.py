@@ -301,7 +301,7 @@ class Segments(JSONRewriter):
         return tuple(self._renamed.get(place[: depth + 1], name) for depth, name in enumerate(place))
 
     def _unwrapped(self, place: Place) -> Place:
-        return place[1:] if self._wrap_key is not None and place[:1] == (self._wrap_key,) else place
+        return place[1:] if self._wrap_key is not None and place and place[0] == self._wrap_key else place
 
     def emit(self, text: str) -> None:
         self._line.append(("raw", text, (), None))
@@ -319,7 +319,7 @@ class Segments(JSONRewriter):
         self._line.append(("value", text, tuple(self._place), self._take_string))
 
     def key(self, name: str) -> None:
-        if "key" not in self._kinds and not self._is_free(name):
+        if not self.judges_key(name):
             self.emit(encode(name))
             return
         place = tuple(self._place)
@@ -330,6 +330,10 @@ class Segments(JSONRewriter):
             self._take_string(judged)
 
         self._line.append(("key", name, place, take))
+
+    def judges_key(self, name: str) -> bool:
+        """Whether some guardrail may look at a key."""
+        return "key" in self._kinds or self._is_free(name)
 
     def _is_free(self, name: object) -> bool:
         return self._names is not None and name not in self._names

@@ -9,6 +9,8 @@ from typing import Any
 from structstream.errors import ConfigurationError
 from structstream.verdicts import ALLOW, GuardedText, GuardMode, Guardrail, GuardUnit, Judgement, TextKind, Verdict
 
+from .patterns import require_list
+
 __all__ = ["Answer", "CallableGuardrail", "Check"]
 
 Answer = Verdict | bool | str | None
@@ -29,7 +31,7 @@ class CallableGuardrail(Guardrail):
         mode, unit, window, kinds, paths, timeout, fail_open: as in `Guardrail`.
 
     Raises:
-        ConfigurationError: there is no function.
+        ConfigurationError: there is no function, or `kinds` or `paths` are no lists of texts.
 
     >>> rail = CallableGuardrail(lambda text: "secret" not in text, name="no secrets")
     >>> rail.check_text(GuardedText("a secret"))
@@ -57,8 +59,10 @@ class CallableGuardrail(Guardrail):
         self.mode = mode
         self.unit = unit
         self.window = window
-        self.kinds = frozenset() if check is None else None if kinds is None else frozenset(kinds)
-        self.paths = tuple(paths)
+        self.kinds = (
+            frozenset() if check is None else None if kinds is None else frozenset(require_list("kinds", kinds))
+        )
+        self.paths = require_list("paths", paths)
         self.timeout = timeout
         self.fail_open = fail_open
         self._check = check

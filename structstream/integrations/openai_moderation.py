@@ -18,8 +18,8 @@ __all__ = ["ModerationGuardrail"]
 class ModerationGuardrail(Guardrail):
     """Ends the stream where the moderation endpoint flags a text, and keeps a flagged prompt from being sent.
 
-    Each judgement is a call, so texts are judged by the sentence or the field, never by the delta. An endpoint that
-    fails or dawdles closes the gate, unless `fail_open` is set.
+    Each judgement is a call, so texts (keys of mappings among them) are judged by the sentence or the field, never by
+    the delta. An endpoint that fails or dawdles closes the gate, unless `fail_open` is set.
 
     Args:
         client: the caller's own, which is not closed here.
@@ -53,7 +53,7 @@ class ModerationGuardrail(Guardrail):
         self.mode = mode
         self.unit = unit
         self.window = window
-        self.paths = tuple(paths)
+        self.paths = paths
         self.timeout = timeout
         self.fail_open = fail_open
 

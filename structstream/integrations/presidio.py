@@ -76,7 +76,7 @@ class PresidioGuardrail(Guardrail):
         self._threshold = threshold
         self.on_find = on_find
         self.on_prompt = on_prompt
-        self.paths = tuple(paths)
+        self.paths = paths
 
     def check_prompt(self, text: str) -> Verdict:
         """Look at a prompt."""

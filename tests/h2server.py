@@ -75,6 +75,7 @@ class H2Server:
         connections: how many have come.
         open: how many are open now.
         streams: every request, in the order of its coming.
+        came: set once there is one.
         left: set whenever a connection has ended.
     """
 
@@ -82,6 +83,7 @@ class H2Server:
     connections: int = 0
     open: int = 0
     streams: list[H2Stream] = field(default_factory=list)
+    came: asyncio.Event = field(default_factory=asyncio.Event)
     left: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -128,6 +130,7 @@ class _Peer:
         elif isinstance(event, h2.events.StreamEnded):
             stream = self._streams[event.stream_id]
             self._server.streams.append(stream)
+            self._server.came.set()
             task = asyncio.ensure_future(self._respond(stream))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from structstream.clock import Clock
 from structstream.providers import ProviderSpec
 from structstream.request import Timeouts
 from structstream.response import OutcomeKind
 from structstream.service import StructuredLLMService
+from structstream.testing import FakeClock
 from structstream.transport import SDKTransport
 from tests.certificates import authority, server_context
 from tests.edge import BARE, KEY, PROFILE, Profile, request_for, steps_of
@@ -73,11 +75,12 @@ async def floods(stream: H2Stream) -> None:
 
 @asynccontextmanager
 async def speaking(
-    answer: Callable[[H2Stream], Awaitable[None]], http2: bool | None = True
+    answer: Callable[[H2Stream], Awaitable[None]], http2: bool | None = True, clock: Clock | None = None
 ) -> AsyncIterator[tuple[StructuredLLMService, H2Server]]:
     async with h2_server(answer) as server:
         row = ProviderSpec(name="mine", base_url=server.base_url)
-        service = StructuredLLMService(providers={"mine": row}, api_keys={"mine": KEY}, http2=http2, policies=BARE)
+        keys = {"mine": KEY}
+        service = StructuredLLMService(providers={"mine": row}, api_keys=keys, http2=http2, policies=BARE, clock=clock)
         async with service:
             yield service, server
 
@@ -118,22 +121,28 @@ async def test_the_next_call_uses_the_same_connection() -> None:
         assert not any(stream.reset.is_set() for stream in server.streams)
 
 
-async def leave_by_break(service: StructuredLLMService) -> None:
+async def leave_by_break(service: StructuredLLMService, server: H2Server, clock: FakeClock) -> None:
     async with service.route_structured_streaming(request_for(**MINE)) as stream:
         async for _ in stream:
             break
 
 
-async def leave_by_cancellation(service: StructuredLLMService) -> None:
+async def leave_by_cancellation(service: StructuredLLMService, server: H2Server, clock: FakeClock) -> None:
     reading = asyncio.create_task(steps_of(service, request_for(**MINE)))
-    done, _ = await asyncio.wait([reading], timeout=0.2)
-    assert not done
+    await asyncio.wait_for(server.came.wait(), WAIT)
+    assert not reading.done()
     reading.cancel()
     await asyncio.wait([reading])
 
 
-async def leave_by_deadline(service: StructuredLLMService) -> None:
-    steps = await steps_of(service, request_for(**MINE, timeouts=Timeouts(between_tokens=0.1, first_token=0.1)))
+async def leave_by_deadline(service: StructuredLLMService, server: H2Server, clock: FakeClock) -> None:
+    timeouts = Timeouts(between_tokens=9, first_token=9)
+    reading = asyncio.create_task(steps_of(service, request_for(**MINE, timeouts=timeouts)))
+    await asyncio.wait_for(server.came.wait(), WAIT)
+    while not reading.done():  # its first bytes may be on their way, and move the deadline
+        await clock.advance(10)
+        await asyncio.sleep(0)
+    steps = reading.result()
     assert steps[-1].outcome is not None
     assert steps[-1].outcome.kind is OutcomeKind.TIMEOUT
 
@@ -155,16 +164,18 @@ async def never(stream: H2Stream) -> None:
     ],
 )
 async def test_the_server_sees_that_a_stream_was_left(
-    answer: Callable[[H2Stream], Awaitable[None]], leave: Callable[[StructuredLLMService], Awaitable[None]]
+    answer: Callable[[H2Stream], Awaitable[None]],
+    leave: Callable[[StructuredLLMService, H2Server, FakeClock], Awaitable[None]],
 ) -> None:
     """The others on the connection go on, and it serves the next call."""
+    clock = FakeClock()
 
     async def first_is_left(stream: H2Stream) -> None:
         await (answer if stream is server.streams[0] else answers)(stream)
 
-    async with speaking(first_is_left) as (service, server):
-        await leave(service)
-        await asyncio.wait_for(server.streams[0].reset.wait(), 0.1)
+    async with speaking(first_is_left, clock=clock) as (service, server):
+        await leave(service, server, clock)
+        await asyncio.wait_for(server.streams[0].reset.wait(), WAIT)
         assert await service.route_structured(request_for(**MINE)) == ADA
         assert (server.connections, server.open) == (1, 1)
 

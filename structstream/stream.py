@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from math import isinf
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 
 from .cadence import Held
@@ -192,7 +193,7 @@ class StructuredStream(Generic[T]):
         """Read nothing more until `resume`: the provider is held back by the socket.
 
         Whoever asks for a step waits. A read that is under way is finished, and its step still comes. Of the deadlines
-        only ``total`` goes on.
+        only ``total`` goes on, and ends a stream that is asked for a step.
         """
         self._steered = True
         if self._paused is None:
@@ -211,7 +212,13 @@ class StructuredStream(Generic[T]):
 
     async def _held(self) -> None:
         while self._paused is not None:
-            await asyncio.shield(self._paused)
+            # Nothing is read that could meet the deadline of the whole: it ends the pause.
+            late = None if isinf(self._ledger.total_at) else self._clock.call_at(self._ledger.total_at, self.resume)
+            try:
+                await asyncio.shield(self._paused)
+            finally:
+                if late is not None:
+                    late.cancel()
 
     def cancel(self) -> None:
         """End the stream: the next step is the last one, with the outcome ``cancelled``.

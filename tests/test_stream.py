@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from openai import AsyncOpenAI
 
-from structstream.errors import ConfigurationError, StructStreamError, TruncatedError
+from structstream.errors import ConfigurationError, StreamTimeoutError, StructStreamError, TruncatedError
 from structstream.request import Timeouts
 from structstream.response import OutcomeKind
 from structstream.service import StructuredLLMService
@@ -240,6 +240,25 @@ async def test_a_paused_stream_reads_nothing_until_it_goes_on() -> None:
         stream.resume()
         assert not stream.is_paused
         assert (await rest)[-1].partial_result == ADA
+
+
+async def test_the_deadline_of_the_whole_ends_a_paused_stream() -> None:
+    clock = FakeClock()
+    async with serving(clock=clock, faults=[stall_at_byte(12_000)], **SLOWLY) as (service, provider):
+        stream = service.route_structured_streaming(request_for(**BY_DELTA, timeouts=Timeouts(total=60)))
+        await anext(stream)
+        stream.pause()
+        rest = asyncio.ensure_future(_steps(stream))
+        await asyncio.sleep(0)
+        await clock.advance(59)
+        assert not rest.done()
+        await clock.advance(1)
+        outcome = (await rest)[-1].outcome
+        assert outcome is not None
+        error = outcome.error
+        assert isinstance(error, StreamTimeoutError)
+        assert (error.deadline, error.elapsed) == ("total", 60)
+        await provider.wait_for_disconnect(0)
 
 
 async def _steps(stream: StructuredStream[Profile]) -> list[StreamingResponse[Profile]]:

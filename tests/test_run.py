@@ -198,6 +198,14 @@ async def test_the_bound_on_seconds_ends_a_stream_that_says_nothing(fault: Fault
         assert outcome.attempts[-1].kind is OutcomeKind.BLOCKED
 
 
+async def test_the_seconds_of_a_stream_count_from_its_first_step_and_not_from_when_it_was_made() -> None:
+    clock = FakeClock()
+    async with serving(policies=Policies(bounds=OutputBounds(max_seconds=3)), clock=clock) as (service, _):
+        stream = service.route_structured_streaming(request_for())
+        await clock.advance(60)
+        assert await stream.result() == ADA
+
+
 @pytest.mark.parametrize("first", ["Ada Lovelace", "Ada"])
 async def test_with_hold_a_text_that_was_open_is_shown_again_no_shorter_whatever_stands_before_it(first: str) -> None:
     """The second answer gives its members in another order, and a text that is longer than all that was shown."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import BaseModel
 
-from structstream.errors import BudgetExceededError, ConfigurationError
+from structstream.errors import BudgetExceededError, ConfigurationError, StreamTimeoutError
 from structstream.facts import (
     AttemptBegan,
     AttemptEnded,
@@ -23,9 +23,11 @@ from structstream.facts import (
     StreamEnded,
 )
 from structstream.guardrails import CallableGuardrail, DenyList, Guardrail, PersonalData, Secrets
+from structstream.jsonsink import JSONLimits
 from structstream.metrics import CacheStatistics
 from structstream.policies import CachePolicy, HedgePolicy, LimitsPolicy, OutputBounds, Policies, RetryPolicy
 from structstream.providers import ROUTES, route
+from structstream.request import Timeouts
 from structstream.response import OutcomeKind
 from structstream.run import Run
 from structstream.service import StructuredLLMService
@@ -178,6 +180,43 @@ async def test_an_answer_that_is_kept_is_judged_by_the_guardrails_of_the_request
             assert "Lovelace" not in repr([step.raw_chunks for step in steps]) + outcome.raw_text
         assert await service.route_structured(request_for()) == ADA  # what is kept stays as it was
         assert len(provider.requests) == requests
+
+
+async def test_the_total_deadline_ends_a_judgement_on_an_answer_that_is_kept() -> None:
+    async def never(text: str) -> None:
+        asks.set()
+        await asyncio.Event().wait()
+
+    asks, clock = asyncio.Event(), FakeClock()
+    guardrail = CallableGuardrail(never, timeout=None)
+    async with serving(policies=Policies(cache=CachePolicy(path=":memory:")), clock=clock) as (service, _):
+        await service.route_structured(request_for())
+        request = request_for(guardrails=[guardrail], timeouts=Timeouts(total=3))
+        task = asyncio.create_task(steps_of(service, request))
+        await asks.wait()
+        await clock.advance(3.1)
+        outcome = (await task)[-1].outcome
+        assert outcome is not None
+        assert isinstance(outcome.error, StreamTimeoutError)
+        assert outcome.error.deadline == "total"
+
+
+class Measure(BaseModel):
+    length: float
+
+
+@pytest.mark.parametrize("guardrails", [(), (DenyList(["Babbage"]),)], ids=["open", "guarded"])
+async def test_an_answer_that_is_kept_is_read_within_the_bounds_of_the_service(guardrails: Any) -> None:
+    number = "0." + "0" * JSONLimits().max_number_length
+    request = request_for(response_model=Measure, guardrails=guardrails)
+    async with serving(
+        policies=Policies(cache=CachePolicy(path=":memory:")),
+        document=f'{{"length": {number}}}',
+        script=Script(delta_size=len(number)),
+        settings={"limits": JSONLimits(max_number_length=len(number))},
+    ) as (service, provider):
+        first, second = await service.route_structured(request), await service.route_structured(request)
+        assert (first, len(provider.requests)) == (second, 1)
 
 
 @pytest.mark.parametrize("fault", [stall_before_first_byte(), stall_at_byte(3000)], ids=str)

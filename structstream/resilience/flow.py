@@ -249,6 +249,7 @@ class _Walk:
             try:
                 item = await (pull.read() if pull is not None else self._go())
             except BaseException as error:
+                self._go = self._top.__anext__  # what threw the error in would hold it, and it holds this
                 if pull is None and not self._waiting:
                     if isinstance(error, StopAsyncIteration):
                         return None

@@ -12,6 +12,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from structstream.errors import ConfigurationError, StructStreamError, TruncatedError
+from structstream.guardrails import CallableGuardrail, Guardrail, PersonalData
 from structstream.request import Timeouts
 from structstream.response import OutcomeKind
 from structstream.service import StructuredLLMService
@@ -21,7 +22,7 @@ from tests.rawserver import http_head, raw_server
 from tests.test_decoder import text
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from structstream.response import StreamingResponse
     from structstream.stream import StructuredStream
@@ -326,8 +327,13 @@ async def test_a_stream_that_is_cancelled_before_its_start_sends_nothing() -> No
         assert provider.requests == []
 
 
-async def test_what_a_stream_held_is_freed_with_it_and_needs_no_collector() -> None:
-    async with serving(document=PROFILE) as (service, _):
+async def _good(text: str) -> bool:
+    return True
+
+
+@pytest.mark.parametrize("guardrails", [(), (PersonalData(),), (CallableGuardrail(_good),)], ids=["open", "now", "later"])
+async def test_what_a_stream_held_is_freed_with_it_and_needs_no_collector(guardrails: Sequence[Guardrail]) -> None:
+    async with serving(document=PROFILE, settings={"guardrails": guardrails}) as (service, _):
         await steps_of(service, request_for())  # what the first call imports and caches
         gc.collect()
         gc.disable()

@@ -305,6 +305,25 @@ async def test_a_reader_that_is_cancelled_closes_what_it_reads_and_one_that_is_d
             gc.enable()
 
 
+@pytest.mark.anyio
+async def test_nothing_is_read_of_a_call_that_was_closed() -> None:
+    reads = itertools.count()
+
+    async def read() -> StreamingResponse[Any]:
+        next(reads)
+        return StreamingResponse[Any]()
+
+    async def source() -> Parts:
+        yield Pull(read)
+
+    reader = Reader(Flow(source()))
+    await anext(reader)
+    await reader.aclose()
+    with pytest.raises(StopAsyncIteration):
+        await anext(reader)
+    assert next(reads) == 1
+
+
 class Oops(Exception):
     """An error that is none of this library's."""
 

@@ -405,5 +405,6 @@ class Reader:
             self.running = False
 
     async def aclose(self) -> None:
-        """Close the call."""
+        """Close the call; who asks for a step afterwards gets none, and nothing is read for him."""
+        self._pull = None
         await self._parts.aclose()

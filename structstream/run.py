@@ -209,7 +209,7 @@ class Run(Generic[T]):
             return None
         finally:
             watchdog.close()
-        outcome = decoder.finish().outcome
+            outcome = decoder.finish().outcome  # on every way: what else waits for a verdict is given up
         return outcome.raw_text if outcome is not None and outcome.kind is OutcomeKind.COMPLETE else None
 
     def _measured(self, outcome: Outcome[T], at: float, held: float) -> Outcome[T]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import sys
+import warnings
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -180,6 +182,20 @@ async def test_an_answer_that_is_kept_is_judged_by_the_guardrails_of_the_request
             assert "Lovelace" not in repr([step.raw_chunks for step in steps]) + outcome.raw_text
         assert await service.route_structured(request_for()) == ADA  # what is kept stays as it was
         assert len(provider.requests) == requests
+
+
+async def test_a_kept_answer_that_one_guardrail_stops_leaves_no_judgement_of_another_behind() -> None:
+    async def judge(text: str) -> bool:
+        return False
+
+    guardrails = [CallableGuardrail(judge, unit="field", mode="stream_first") for _ in range(2)]
+    async with serving(policies=Policies(cache=CachePolicy(path=":memory:"))) as (service, _):
+        await service.route_structured(request_for())
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            await steps_of(service, request_for(guardrails=guardrails))
+            gc.collect()
+    assert [str(each.message) for each in caught if "never awaited" in str(each.message)] == []
 
 
 async def test_the_total_deadline_ends_a_judgement_on_an_answer_that_is_kept() -> None:

@@ -293,8 +293,10 @@ class StreamDecoder(Generic[T]):
         """
         self.drain(error)
         self._answer.said.sequence_number = self._provider.sequence_number
-        if self._gate is not None:
-            seal_said(self._gate, self._answer, error)
+        if self._gate is None:
+            return self._answer.finish(error)
+        seal_said(self._gate, self._answer, error)
+        self._gate.close()
         return self._answer.finish(error)
 
     def _fail(self, error: StructStreamError) -> list[StreamingResponse[T]]:

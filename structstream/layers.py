@@ -214,8 +214,7 @@ class _Made:
         bounds, around = self._policies.bounds, self._around
         if bounds is None:
             return None
-        spent = Spent(bounds, began=around.now())
-        return bounding(bounds=bounds, spent=spent, now=around.now, lost=around.lost, cost_of=around.cost_of)
+        return bounding(bounds=bounds, spent=Spent(bounds), now=around.now, lost=around.lost, cost_of=around.cost_of)
 
     def circuit(self) -> Layer | None:
         """Before all that waits; the permit itself is taken behind it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Hashable
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -62,14 +62,19 @@ class TransportPool:
         return transport
 
     async def aclose(self) -> None:
-        """Close every transport, on whatever loop it lives."""
-        here = asyncio.get_running_loop()
-        for (loop, _), (_, keeper) in list(self._kept.items()):
-            if loop is here:
-                await keeper.aclose()
-            elif loop.is_running():
-                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(keeper.aclose(), loop))
-        self._kept.clear()
+        """Close every transport, on whatever loop it lives, also where one of them fails to close."""
+        async with AsyncExitStack() as stack:
+            for key, (_, keeper) in list(self._kept.items()):
+                stack.push_async_callback(self._end, key, keeper)
+
+    async def _end(self, key: _Key, keeper: AsyncGenerator[None, None]) -> None:
+        loop = key[0]
+        if loop is asyncio.get_running_loop():
+            await keeper.aclose()
+        elif loop.is_running():
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(keeper.aclose(), loop))
+        else:
+            self._kept.pop(key, None)
 
     async def _keep(self, key: _Key, transport: Transport) -> AsyncGenerator[None, None]:
         try:

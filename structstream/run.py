@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from .clock import Interrupted, Watchdog
+from .clock import DeadlinePassed, Interrupted, Watchdog
 from .decoder import StreamDecoder
 from .errors import BlockedError, ConfigurationError, InvalidOutputError, StreamCancelledError, StructStreamError
 from .events import Finished, StreamEnd, TextDelta
@@ -179,7 +179,10 @@ class Run(Generic[T]):
             text = judged
         pieces = [text[at : at + _REPLAYED] for at in range(0, len(text), _REPLAYED)]
         model, key = request.response_model, wrap_key(request.response_model)
-        return list(parse_stream(pieces, model, wrap_key=key, context=request.context, fail_fast=request.fail_fast))
+        read = parse_stream(
+            pieces, model, wrap_key=key, limits=self._limits, context=request.context, fail_fast=request.fail_fast
+        )
+        return list(read)
 
     async def _judged(self, request: StreamingStructuredRequest[Any], text: str) -> str | None:
         """Return what the guardrails make of a kept answer; None where they do not let it through."""
@@ -189,6 +192,7 @@ class Run(Generic[T]):
             request.response_model,
             self._plan(request.model)[0].provider.decoder(),
             wrap_key=wrap_key(request.response_model),
+            limits=self._limits,
             context=request.context,
             guardrails=self._guardrails,
             tell=tell,
@@ -196,15 +200,16 @@ class Run(Generic[T]):
         try:
             with self.ledger.watching(watchdog):
                 await judging.prompt(request)
+                self.ledger.begin()
                 decoder.feed_events([TextDelta(text), Finished("stop"), StreamEnd()])
                 decoder.drain()
                 while (ask := decoder.asks) is not None:
-                    decoder.settle(await judging.verdict(ask))
-        except (BlockedError, Interrupted):
+                    decoder.settle(await judging.verdict(ask, self.ledger.total_at))
+        except (BlockedError, DeadlinePassed, Interrupted):
             return None
         finally:
             watchdog.close()
-        outcome = decoder.finish().outcome
+            outcome = decoder.finish().outcome  # on every way: what else waits for a verdict is given up
         return outcome.raw_text if outcome is not None and outcome.kind is OutcomeKind.COMPLETE else None
 
     def _measured(self, outcome: Outcome[T], at: float, held: float) -> Outcome[T]:

@@ -247,9 +247,11 @@ class StructuredLLMService:
 
     async def aclose(self) -> None:
         """Close what was opened here: connections, on all event loops, and files; a later call opens new ones."""
-        await asyncio.to_thread(self._background.close)
-        await self._pool.aclose()
-        await asyncio.to_thread(self._put_away)
+        try:
+            await asyncio.to_thread(self._background.close)
+            await self._pool.aclose()
+        finally:
+            await asyncio.to_thread(self._put_away)
 
     def _put_away(self) -> None:
         """Close the cache's file and write down what was learned, which waits for the disk."""

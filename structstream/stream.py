@@ -12,7 +12,7 @@ from .completion import Completions, check_callback
 from .courier import Courier
 from .errors import ConfigurationError, StreamCancelledError, StructStreamError
 from .resilience import Reader
-from .response import Outcome, OutcomeKind
+from .response import Outcome, OutcomeKind, StreamingResponse
 from .tee import tee
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from .clock import Clock
     from .ledger import Ledger
-    from .response import StreamingResponse
     from .tee import Branch
 
 __all__ = ["StructuredStream"]
@@ -59,7 +58,7 @@ class StructuredStream(Generic[T]):
         self._couriers: list[tuple[Completions, Courier[tuple[str, Any]]]] = []  # Any: values of any type
         self._missed: Held[T] = Held()  # what a reader of completions read past a plain iteration
         self._iterated = False
-        self._steered = False  # whether it was ever followed or paused: from then on a step is more than a step
+        self._steered = False  # whether it was ever followed, paused or left: from then on a step is more than a step
         self._puller: Literal["", "steps", "completions"] = ""
         self._turn: asyncio.Future[None] | None = None  # done when the step that is waited for has come
         self._paused: asyncio.Future[None] | None = None
@@ -158,6 +157,7 @@ class StructuredStream(Generic[T]):
         self._puller = puller
         try:
             await self._held()
+            left = self._ledger.left
             step = await anext(self._responses, None)
         finally:
             self._puller = ""
@@ -167,6 +167,9 @@ class StructuredStream(Generic[T]):
         if step is None:
             await self._drain()
             return None
+        if left and step.outcome is None:  # of an answer that waits for nobody, such as one of the cache
+            await self.aclose()
+            step = StreamingResponse(attempt=step.attempt, outcome=self._ledger.outcome)
         for completions in self._followers:
             completions.follow(step)
         for completions, courier in self._couriers:
@@ -225,8 +228,13 @@ class StructuredStream(Generic[T]):
 
         The connection is closed as that step comes: at once where a task waits for one. `aclose` closes it by itself.
         """
-        self._ledger.leave()
+        self._leave()
         self.resume()
+
+    def _leave(self) -> bool:
+        """End what is under way; return whether that waits now, and so ends now."""
+        self._steered = True
+        return self._ledger.leave()
 
     async def aclose(self) -> None:
         """Close the connection and return once it is closed; harmless where the stream has ended.
@@ -235,7 +243,7 @@ class StructuredStream(Generic[T]):
         step.
         """
         if self._responses.running or (self._puller and self._paused is not None):
-            waits = self._ledger.leave() or self._paused is not None
+            waits = self._leave() or self._paused is not None
             self.resume()
             if waits:  # another task waits for a step: it gets the last one
                 await self._ledger.ended.wait()

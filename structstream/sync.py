@@ -257,7 +257,8 @@ class SyncBranch(_Steps[T]):
 
     def close(self) -> None:
         """Leave; the stream is closed once every consumer has left."""
-        self._background.run(self._branch.aclose())
+        if not self._background.is_over:
+            self._background.run(self._branch.aclose())
 
 
 async def _step(stream: AsyncIterator[StreamingResponse[T]]) -> StreamingResponse[T] | None:

@@ -12,7 +12,7 @@ from structstream.pool import TransportPool
 
 if TYPE_CHECKING:
     from structstream.request import HTTPRequest
-    from structstream.transport import HTTPAnswer
+    from structstream.transport import HTTPAnswer, Transport
 
 pytestmark = pytest.mark.anyio
 
@@ -53,6 +53,34 @@ async def test_all_are_closed_once_and_a_later_one_is_new() -> None:
     assert isinstance(first, Counted)
     assert first.closed_on == [asyncio.get_running_loop()]
     assert await pool.get("a", Counted) is not first
+    await pool.aclose()
+
+
+async def test_one_that_fails_to_close_keeps_no_other_open() -> None:
+    class Failing(Counted):
+        async def aclose(self) -> None:
+            await super().aclose()
+            raise OSError("the socket is gone")
+
+    pool = TransportPool()
+    made = [await pool.get(name, build) for name, build in (("a", Counted), ("b", Failing), ("c", Counted))]
+    with pytest.raises(OSError, match="socket"):
+        await pool.aclose()
+    assert [len(transport.closed_on) for transport in made if isinstance(transport, Counted)] == [1, 1, 1]
+    await pool.aclose()
+
+
+async def test_one_that_is_asked_for_while_others_are_closed_is_kept() -> None:
+    class Asks(Counted):
+        async def aclose(self) -> None:
+            await super().aclose()
+            later.append(await pool.get("a", Counted))
+
+    pool = TransportPool()
+    later: list[Transport] = []
+    await pool.get("a", Asks)
+    await pool.aclose()
+    assert await pool.get("a", Counted) is later[0]
     await pool.aclose()
 
 

@@ -14,6 +14,7 @@ from structstream.policies import OutputBounds
 from structstream.request import StreamingStructuredRequest, Timeouts
 from structstream.resilience.bounds import Spent, bounding
 from structstream.response import OutcomeKind, Usage
+from structstream.testing import FakeClock
 from tests.policy import REQUEST, Answer, FakeProvider, Impatient, broken, drained, outcome_of
 
 pytestmark = pytest.mark.anyio
@@ -24,7 +25,7 @@ def around(provider: FakeProvider, bounds: OutputBounds, **changes: Any) -> Any:
     return bounding(
         **{
             "bounds": bounds,
-            "spent": Spent(bounds, began=clock.now()),
+            "spent": Spent(bounds),
             "now": clock.now,
             "lost": provider.lost,
             **changes,
@@ -59,7 +60,7 @@ async def test_the_seconds_of_a_stream_are_bounded_over_its_attempts() -> None:
     clock = Impatient()
     provider = FakeProvider(Answer(["[1", "]"], before=6), clock=clock)
     bounds = OutputBounds(max_seconds=10)
-    call = around(provider, bounds, spent=Spent(bounds, began=clock.now()), now=clock.now)
+    call = around(provider, bounds, spent=Spent(bounds), now=clock.now)
     assert outcome_of(await drained(call)).kind is OutcomeKind.COMPLETE
     assert outcome_of(await drained(call)).kind is OutcomeKind.BLOCKED
     assert outcome_of(await drained(call)).kind is OutcomeKind.BLOCKED
@@ -89,7 +90,7 @@ async def test_another_deadline_is_no_bound() -> None:
 
 async def test_what_was_counted_on_the_way_does_not_take_the_place_of_the_guess() -> None:
     bounds = OutputBounds(max_tokens=100)
-    spent = Spent(bounds, began=0)
+    spent = Spent(bounds)
     provider = FakeProvider(broken("x" * 40, usage=Usage(5, 1, estimated=True)))
     await drained(around(provider, bounds, spent=spent))
     assert spent.tokens == 10
@@ -97,7 +98,7 @@ async def test_what_was_counted_on_the_way_does_not_take_the_place_of_the_guess(
 
 async def test_what_the_provider_counted_takes_the_place_of_what_was_guessed() -> None:
     bounds = OutputBounds(max_tokens=100)
-    spent = Spent(bounds, began=0)
+    spent = Spent(bounds)
     provider = FakeProvider(broken("x" * 40, usage=Usage(5, 90)), Answer(["x" * 44]))
     call = around(provider, bounds, spent=spent)
     await drained(call)
@@ -120,6 +121,25 @@ async def test_a_bound_on_cost_without_a_price_sends_nothing(prices: Any) -> Non
     assert provider.requests == []
 
 
+async def test_what_an_equal_call_cost_before_this_one_spoke_counts_as_well() -> None:
+    """A hedge sends a second request while the first is silent, and its prompt costs what that of the first did."""
+    clock = FakeClock()
+    provider = FakeProvider(Answer(["four"] * 9, before=3), Answer(before=9), clock=clock)
+    bounds = OutputBounds(max_cost=10)
+
+    def prices(request: StreamingStructuredRequest[Any], usage: Usage) -> float:
+        return 4.0 if usage.input_tokens else usage.output_tokens * 1.0
+
+    call = around(provider, bounds, now=clock.now, cost_of=prices)
+    first, second = asyncio.create_task(drained(call)), asyncio.create_task(drained(call))
+    await clock.wait_for_sleepers(2)
+    await clock.advance(3)
+    outcome = outcome_of(await first)
+    await clock.advance(6)
+    await second
+    assert (outcome.kind, outcome.raw_text) == (OutcomeKind.BLOCKED, "four" * 3)
+
+
 async def test_a_call_that_leaves_nothing_behind_is_blocked_all_the_same() -> None:
     provider = FakeProvider(Answer(["[1, 2]"]))
     outcome = outcome_of(await drained(around(provider, OutputBounds(max_bytes=1), lost=lambda: None)))
@@ -136,7 +156,7 @@ def test_a_call_ends_at_the_step_that_passes_its_bound(texts: list[str], name: s
     """Law: bytes are those of UTF-8, a token is four characters, and what an earlier call cost counts as well."""
     price = 2.0
     bounds = OutputBounds(**{name: most})
-    spent = Spent(bounds, began=0)
+    spent = Spent(bounds)
     before = {"max_bytes": 0.0, "max_tokens": 0.0, "max_cost": 0.0}
     if again:
         before = {"max_bytes": 0.0, "max_tokens": 1.5, "max_cost": 3.0}

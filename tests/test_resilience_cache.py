@@ -221,6 +221,26 @@ def test_what_is_counted_is_what_is_there(changes: list[tuple[str, int, int]]) -
     asyncio.run(changed())
 
 
+def test_two_who_make_the_tables_at_once_count_once(opens: Opens, tmp_path: Path) -> None:
+    """Both saw a file without them, and one comes after the other."""
+    opens().close()
+    with closing(sqlite3.connect(tmp_path / "answers.sqlite3")) as seen:
+        seen.execute("PRAGMA user_version = 0")
+    opens().close()
+    with closing(sqlite3.connect(tmp_path / "answers.sqlite3")) as after:
+        assert after.execute("SELECT rows, bytes FROM totals").fetchall() == [(0, 0)]
+
+
+async def test_a_cache_that_is_closed_while_an_answer_is_to_be_kept_breaks_nothing(tmp_path: Path) -> None:
+    def closes() -> float:
+        cache.close()
+        return 0.0
+
+    cache = AnswerCache(CachePolicy(path=str(tmp_path / "answers.sqlite3")), today=closes)
+    await cache.put("a", Kept("[1]", "large"))
+    assert await cache.get("a") is None
+
+
 async def test_who_keeps_an_answer_waits_for_no_disk_but_behind_another(opens: Opens, tmp_path: Path) -> None:
     cache = opens()
     with closing(sqlite3.connect(tmp_path / "answers.sqlite3")) as other:

@@ -6,8 +6,9 @@ import asyncio
 import gc
 import itertools
 import traceback
+import weakref
 from collections.abc import Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, Literal, get_args
 
 import pytest
@@ -302,6 +303,59 @@ async def test_a_reader_that_is_cancelled_closes_what_it_reads_and_one_that_is_d
             await asyncio.wait_for(closed.wait(), 5)  # asyncio closes it in a task of its own
         finally:
             gc.enable()
+
+
+@pytest.mark.anyio
+async def test_nothing_is_read_of_a_call_that_was_closed() -> None:
+    reads = itertools.count()
+
+    async def read() -> StreamingResponse[Any]:
+        next(reads)
+        return StreamingResponse[Any]()
+
+    async def source() -> Parts:
+        yield Pull(read)
+
+    reader = Reader(Flow(source()))
+    await anext(reader)
+    await reader.aclose()
+    with pytest.raises(StopAsyncIteration):
+        await anext(reader)
+    assert next(reads) == 1
+
+
+class Oops(Exception):
+    """An error that is none of this library's."""
+
+
+@pytest.mark.anyio
+async def test_what_a_call_raised_is_freed_with_the_last_who_holds_it() -> None:
+    """Its traceback holds every frame that it passed, and with them all that the call had read."""
+    raised: list[weakref.ref[Oops]] = []
+
+    async def read() -> StreamingResponse[Any] | None:
+        error = Oops()
+        raised.append(weakref.ref(error))
+        try:
+            raise error
+        finally:
+            del error
+
+    async def source() -> Parts:
+        yield StreamingResponse[Any]()
+        yield Pull(read)
+
+    seen = Seen(0)
+    gc.disable()  # nothing of it stands in a circle
+    try:
+        for layers in ([], [seen.by_rest("a"), seen.by_rest("b", begins=True)]):
+            reader = Reader(stack(lambda request: Flow(source()), *layers)(REQUEST))
+            await anext(reader)
+            with suppress(Oops):
+                await anext(reader)
+            assert raised.pop()() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.anyio

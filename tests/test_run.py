@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import sys
+import warnings
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import BaseModel
 
-from structstream.errors import BudgetExceededError, ConfigurationError
+from structstream.errors import BudgetExceededError, ConfigurationError, StreamTimeoutError
 from structstream.facts import (
     AttemptBegan,
     AttemptEnded,
@@ -23,9 +25,11 @@ from structstream.facts import (
     StreamEnded,
 )
 from structstream.guardrails import CallableGuardrail, DenyList, Guardrail, PersonalData, Secrets
+from structstream.jsonsink import JSONLimits
 from structstream.metrics import CacheStatistics
 from structstream.policies import CachePolicy, HedgePolicy, LimitsPolicy, OutputBounds, Policies, RetryPolicy
 from structstream.providers import ROUTES, route
+from structstream.request import Timeouts
 from structstream.response import OutcomeKind
 from structstream.run import Run
 from structstream.service import StructuredLLMService
@@ -180,6 +184,57 @@ async def test_an_answer_that_is_kept_is_judged_by_the_guardrails_of_the_request
         assert len(provider.requests) == requests
 
 
+async def test_a_kept_answer_that_one_guardrail_stops_leaves_no_judgement_of_another_behind() -> None:
+    async def judge(text: str) -> bool:
+        return False
+
+    guardrails = [CallableGuardrail(judge, unit="field", mode="stream_first") for _ in range(2)]
+    async with serving(policies=Policies(cache=CachePolicy(path=":memory:"))) as (service, _):
+        await service.route_structured(request_for())
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            await steps_of(service, request_for(guardrails=guardrails))
+            gc.collect()
+    assert [str(each.message) for each in caught if "never awaited" in str(each.message)] == []
+
+
+async def test_the_total_deadline_ends_a_judgement_on_an_answer_that_is_kept() -> None:
+    async def never(text: str) -> None:
+        asks.set()
+        await asyncio.Event().wait()
+
+    asks, clock = asyncio.Event(), FakeClock()
+    guardrail = CallableGuardrail(never, timeout=None)
+    async with serving(policies=Policies(cache=CachePolicy(path=":memory:")), clock=clock) as (service, _):
+        await service.route_structured(request_for())
+        request = request_for(guardrails=[guardrail], timeouts=Timeouts(total=3))
+        task = asyncio.create_task(steps_of(service, request))
+        await asks.wait()
+        await clock.advance(3.1)
+        outcome = (await task)[-1].outcome
+        assert outcome is not None
+        assert isinstance(outcome.error, StreamTimeoutError)
+        assert outcome.error.deadline == "total"
+
+
+class Measure(BaseModel):
+    length: float
+
+
+@pytest.mark.parametrize("guardrails", [(), (DenyList(["Babbage"]),)], ids=["open", "guarded"])
+async def test_an_answer_that_is_kept_is_read_within_the_bounds_of_the_service(guardrails: Any) -> None:
+    number = "0." + "0" * JSONLimits().max_number_length
+    request = request_for(response_model=Measure, guardrails=guardrails)
+    async with serving(
+        policies=Policies(cache=CachePolicy(path=":memory:")),
+        document=f'{{"length": {number}}}',
+        script=Script(delta_size=len(number)),
+        settings={"limits": JSONLimits(max_number_length=len(number))},
+    ) as (service, provider):
+        first, second = await service.route_structured(request), await service.route_structured(request)
+        assert (first, len(provider.requests)) == (second, 1)
+
+
 @pytest.mark.parametrize("fault", [stall_before_first_byte(), stall_at_byte(3000)], ids=str)
 @pytest.mark.parametrize("streams", [True, False])
 async def test_the_bound_on_seconds_ends_a_stream_that_says_nothing(fault: Fault, streams: bool) -> None:
@@ -196,6 +251,14 @@ async def test_the_bound_on_seconds_ends_a_stream_that_says_nothing(fault: Fault
         assert isinstance(outcome.error, BudgetExceededError)
         assert (outcome.kind.value, outcome.error.bound, len(provider.requests)) == ("blocked", "max_seconds", 1)
         assert outcome.attempts[-1].kind is OutcomeKind.BLOCKED
+
+
+async def test_the_seconds_of_a_stream_count_from_its_first_step_and_not_from_when_it_was_made() -> None:
+    clock = FakeClock()
+    async with serving(policies=Policies(bounds=OutputBounds(max_seconds=3)), clock=clock) as (service, _):
+        stream = service.route_structured_streaming(request_for())
+        await clock.advance(60)
+        assert await stream.result() == ADA
 
 
 @pytest.mark.parametrize("first", ["Ada Lovelace", "Ada"])

@@ -18,6 +18,7 @@ from typing_extensions import TypedDict
 from structstream.errors import AuthenticationError, ConfigurationError, StructStreamError
 from structstream.guardrails import PersonalData
 from structstream.jsonsink import JSONLimits
+from structstream.policies import CachePolicy, Policies
 from structstream.providers import ROUTES, ProviderSpec
 from structstream.request import HTTPRequest, StreamingStructuredRequest, Timeouts
 from structstream.response import OutcomeKind
@@ -29,6 +30,7 @@ from tests.rawserver import http_head, raw_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
 
     from structstream.transport import HTTPAnswer, Transport
 
@@ -296,6 +298,29 @@ async def test_a_transport_of_the_callers_own_stands_around_each_that_is_used(
         async with StructuredLLMService(given, wrap_transport=Around) as service:
             assert await service.route_structured(request_for()) == ADA
     assert seen == ["/chat/completions", *(["closed"] if kind == "built" else [])]
+
+
+async def test_a_transport_that_fails_to_close_keeps_no_file_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing:
+        def __init__(self, inner: Transport) -> None:
+            self.inner = inner
+            self.stream = inner.stream
+
+        async def aclose(self) -> None:
+            await self.inner.aclose()
+            raise OSError("the socket is gone")
+
+    answers = tmp_path / "answers.sqlite3"
+    async with SimulatedProvider(document=PROFILE) as simulated:
+        monkeypatch.setenv("STRUCTSTREAM_SIMULATED_BASE_URL", simulated.base_url)
+        policies = Policies(cache=CachePolicy(path=str(answers)))
+        service = StructuredLLMService(policies=policies, wrap_transport=Failing)
+        assert await service.route_structured(request_for()) == ADA
+        with pytest.raises(OSError, match="socket"):
+            await service.aclose()
+    assert not answers.with_name(f"{answers.name}-wal").exists()  # which SQLite takes away when the last one closes
 
 
 # all kinds of response models

@@ -12,6 +12,8 @@ import pytest
 from openai import AsyncOpenAI
 
 from structstream.errors import ConfigurationError, StreamTimeoutError, StructStreamError, TruncatedError
+from structstream.guardrails import CallableGuardrail, Guardrail, PersonalData
+from structstream.policies import CachePolicy, Policies
 from structstream.request import Timeouts
 from structstream.response import OutcomeKind
 from structstream.service import StructuredLLMService
@@ -21,7 +23,7 @@ from tests.rawserver import http_head, raw_server
 from tests.test_decoder import text
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from structstream.response import StreamingResponse
     from structstream.stream import StructuredStream
@@ -345,8 +347,31 @@ async def test_a_stream_that_is_cancelled_before_its_start_sends_nothing() -> No
         assert provider.requests == []
 
 
-async def test_what_a_stream_held_is_freed_with_it_and_needs_no_collector() -> None:
-    async with serving(document=PROFILE) as (service, _):
+@pytest.mark.parametrize("begun", [0, 1], ids=["before", "within"])
+async def test_a_stream_that_is_cancelled_ends_with_its_next_step_also_where_the_cache_has_its_answer(
+    begun: int,
+) -> None:
+    async with serving(policies=Policies(cache=CachePolicy(path=":memory:"))) as (service, provider):
+        await service.route_structured(request_for())
+        stream = service.route_structured_streaming(request_for())
+        for _ in range(begun):
+            await anext(stream)
+        stream.cancel()
+        (last,) = await _steps(stream)
+        assert last.outcome is stream.outcome is not None
+        assert stream.outcome.kind is OutcomeKind.CANCELLED
+        assert len(provider.requests) == 1
+
+
+async def _good(text: str) -> bool:
+    return True
+
+
+@pytest.mark.parametrize(
+    "guardrails", [(), (PersonalData(),), (CallableGuardrail(_good),)], ids=["open", "now", "later"]
+)
+async def test_what_a_stream_held_is_freed_with_it_and_needs_no_collector(guardrails: Sequence[Guardrail]) -> None:
+    async with serving(document=PROFILE, settings={"guardrails": guardrails}) as (service, _):
         await steps_of(service, request_for())  # what the first call imports and caches
         gc.collect()
         gc.disable()

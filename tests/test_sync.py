@@ -413,7 +413,8 @@ def test_a_process_that_ends_with_a_stream_open_ends_quietly() -> None:
     assert (done.stdout, done.stderr, done.returncode) == ("Ada Lovelace\n", "", 0)
 
 
-def test_a_stream_that_is_left_open_when_the_process_ends_says_nothing() -> None:
+@pytest.mark.parametrize("of", ["", ".tee(1)[0]"], ids=["stream", "branch"])
+def test_a_stream_that_is_left_open_when_the_process_ends_says_nothing(of: str) -> None:
     code = """
 from structstream import StreamingStructuredRequest, StructuredLLMService
 from structstream.testing import SimulatedProvider
@@ -421,7 +422,7 @@ from structstream.testing.faults import stall_at_byte
 from tests.edge import PROFILE, Profile
 
 def steps(service, request):
-    with service.sync.route_structured_streaming(request) as stream:
+    with service.sync.route_structured_streaming(request){of} as stream:
         yield from stream
 
 provider = SimulatedProvider.in_thread(document=PROFILE, faults=[stall_at_byte(1500)])
@@ -430,7 +431,7 @@ from openai import AsyncOpenAI
 service = StructuredLLMService(AsyncOpenAI(base_url=provider.base_url, api_key="k"))
 held = steps(service, StreamingStructuredRequest(response_model=Profile, model="openai/gpt-4o", prompt="Who?"))
 print(type(next(held)).__name__)
-"""
+""".replace("{of}", of)
     run = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[1], check=True
     )

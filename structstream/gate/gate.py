@@ -231,6 +231,10 @@ class Gate:
         self._errors.leave()
         return self._segments is not None and self._segments.leave()
 
+    def close(self) -> None:
+        """Let nothing out any more, and forget who took it: the gate stands in a circle, and is freed late."""
+        self._take = _to_nobody
+
     def stop_error(self) -> bool:
         """Where the verdict on an error is what `asks` asked for: keep its words, as none came; else return False."""
         return (self._segments is None or self._segments.asks is None) and self._errors.stop()
@@ -399,6 +403,10 @@ class _ScreenedJSON(JSONRewriter):
     def scalar(self, raw: str) -> None:
         judged = self.screen.whole(raw, "scalar")
         self._out.append(raw if judged is None else encode(judged))
+
+
+def _to_nobody(text: str) -> None:
+    pass
 
 
 def _judged_literal(screen: Screen, found: re.Match[str], kind: TextKind) -> str:

@@ -37,23 +37,29 @@ class Spent:
 
     Args:
         bounds: the settings.
-        began: when the stream began, in seconds on the clock.
 
     >>> from structstream.policies import OutputBounds
-    >>> spent = Spent(OutputBounds(max_bytes=5), began=0.0)
+    >>> spent = Spent(OutputBounds(max_bytes=5))
+    >>> spent.begin(0.0)
     >>> spent.charge(0.75, price=0.0, size=6)
     >>> spent.passed(now=1.0)
     ('max_bytes', 5, 6)
     """
 
-    def __init__(self, bounds: OutputBounds, *, began: float) -> None:
+    def __init__(self, bounds: OutputBounds) -> None:
         self._bounds = bounds
-        self._began = began
-        self.until = inf if bounds.max_seconds is None else began + bounds.max_seconds
+        self._began = inf
+        self.until = inf
         """When the seconds are over."""
         self.bytes = 0
         self.tokens = 0.0
         self.cost = 0.0
+
+    def begin(self, now: float) -> None:
+        """Note that a call begins: the seconds count from the first one."""
+        if self._began == inf:
+            self._began = now
+            self.until = inf if self._bounds.max_seconds is None else now + self._bounds.max_seconds
 
     def charge(self, tokens: float, price: float, *, size: int = 0) -> None:
         """Count tokens, each of which costs `price`, and their bytes; fewer than none for what was counted too much."""
@@ -109,6 +115,7 @@ def bounding(
     def layer(call: Call) -> Call:
         @flowing
         async def run(request: StreamingStructuredRequest[Any]) -> Parts:
+            spent.begin(now())
             refusal, price = _priced(request, bounds, spent, cost_of)
             found = spent.passed(now=now())
             if refusal is None and found is not None:
@@ -155,7 +162,8 @@ class _Counting:
         self._now = now
         self._size = 0  # bytes that came and are not charged
         self._more = 0  # by how many these are more than their characters
-        self._room, self._until = spent.room(price), spent.until
+        self._room = -1.0  # looked at with the first step: an equal call may be charged before, which a hedge has sent
+        self._until = spent.until
         self.tokens = 0.0
         """Those that were charged for this call, as its characters tell."""
         self.passed: tuple[str, float, float] | None = None

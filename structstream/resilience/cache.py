@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing, closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from structstream.errors import ConfigurationError
@@ -54,7 +55,8 @@ CREATE TABLE IF NOT EXISTS answers (
 CREATE INDEX IF NOT EXISTS answers_used ON answers (used, size);
 CREATE INDEX IF NOT EXISTS answers_created ON answers (created);
 CREATE TABLE IF NOT EXISTS totals (rows INTEGER NOT NULL, bytes INTEGER NOT NULL);
-INSERT INTO totals SELECT count(*), coalesce(sum(size), 0) FROM answers WHERE NOT EXISTS (SELECT 1 FROM totals);
+INSERT INTO totals SELECT * FROM (SELECT count(*), coalesce(sum(size), 0) FROM answers)
+    WHERE NOT EXISTS (SELECT 1 FROM totals);
 CREATE TRIGGER IF NOT EXISTS answers_came AFTER INSERT ON answers BEGIN
     UPDATE totals SET rows = rows + 1, bytes = bytes + NEW.size;
 END;
@@ -99,6 +101,7 @@ class AnswerCache:
         self._path = policy.path or str(_home() / "structstream" / "answers.sqlite3")
         self._counts = CacheStatistics()
         self._closed = False
+        self._lock = Lock()  # what is closed in one thread may be asked in another
         self._said = False  # whether a failure was logged
         self._writing: Future[None] | None = None
         self._database = self._opened()
@@ -120,11 +123,10 @@ class AnswerCache:
         Nobody waits for the disk: it is written behind the caller's back, and what is asked for next comes after it. Of
         answers that come faster than they are written one waits.
         """
-        if self._writing is not None and not self._writing.done():
+        while self._writing is not None and not self._writing.done():
             await asyncio.wait({asyncio.wrap_future(self._writing)})
-        if not self._closed:
-            now = self._today()
-            self._writing = self._thread.submit(self._guarded, lambda: self._put(key, kept, now), None)
+        now = self._today()
+        self._writing = self._begun(lambda: self._put(key, kept, now), None)
 
     async def statistics(self) -> CacheStatistics:
         """Return what the cache holds, and what it was good for."""
@@ -133,18 +135,24 @@ class AnswerCache:
 
     def close(self) -> None:
         """Write what is under way and close the file; from now on the cache is empty and keeps nothing."""
-        if not self._closed:
+        with self._lock:
+            if self._closed:
+                return
             self._closed = True
             self._thread.submit(self._close)
-            self._thread.shutdown()
+        self._thread.shutdown()
 
     def _close(self) -> None:
         self._database.close()  # the one there is by then
 
     async def _run(self, work: Callable[[], T], instead: T) -> T:
-        if self._closed:
-            return instead
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, work, instead)
+        begun = self._begun(work, instead)
+        return instead if begun is None else await asyncio.wrap_future(begun)
+
+    def _begun(self, work: Callable[[], T], instead: T) -> Future[T] | None:
+        """Begin `work` in the cache's thread; None where the cache is closed."""
+        with self._lock:
+            return None if self._closed else self._thread.submit(self._guarded, work, instead)
 
     def _guarded(self, work: Callable[[], T], instead: T) -> T:
         """Do `work`; where the file refuses, say so once and give what stands in for it."""

@@ -249,6 +249,7 @@ class _Walk:
             try:
                 item = await (pull.read() if pull is not None else self._go())
             except BaseException as error:
+                self._go = self._top.__anext__  # what threw the error in would hold it, and it holds this
                 if pull is None and not self._waiting:
                     if isinstance(error, StopAsyncIteration):
                         return None
@@ -404,5 +405,6 @@ class Reader:
             self.running = False
 
     async def aclose(self) -> None:
-        """Close the call."""
+        """Close the call; who asks for a step afterwards gets none, and nothing is read for him."""
+        self._pull = None
         await self._parts.aclose()

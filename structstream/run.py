@@ -9,20 +9,15 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from .clock import DeadlinePassed, Interrupted, Watchdog
-from .decoder import StreamDecoder
-from .errors import BlockedError, ConfigurationError, InvalidOutputError, StreamCancelledError, StructStreamError
-from .events import Finished, StreamEnd, TextDelta
+from .errors import ConfigurationError, InvalidOutputError, StreamCancelledError, StructStreamError
 from .exchange import Exchange
 from .facts import Stepped, StreamBegan, StreamEnded, StreamInfo
 from .instrumentation import telling
 from .instrumentation.metrics import Meter
-from .judging import Judging
 from .layers import Surroundings, assembled
 from .ledger import Ledger
-from .parse import parse_stream
 from .partial import look
-from .providers import wrap_key
+from .replay import Replayer
 from .resilience import Endpoint, Flow, Inner, Rest, ended
 from .resilience.tally import Tally
 from .response import Outcome, OutcomeKind, kind_of
@@ -51,7 +46,6 @@ __all__ = ["Run"]
 T = TypeVar("T")
 
 _numbers = itertools.count(1)
-_REPLAYED = 64  # characters of a kept answer that make a step
 
 
 class Run(Generic[T]):
@@ -171,46 +165,8 @@ class Run(Generic[T]):
     async def _replay(
         self, request: StreamingStructuredRequest[Any], text: str
     ) -> Sequence[StreamingResponse[Any]]:  # Any: as `Replay` says
-        """Read a kept answer as the stream that it was; nothing where a guardrail does not let it through."""
-        if self._guardrails:
-            judged = await self._judged(request, text)
-            if judged is None:
-                return ()
-            text = judged
-        pieces = [text[at : at + _REPLAYED] for at in range(0, len(text), _REPLAYED)]
-        model, key = request.response_model, wrap_key(request.response_model)
-        read = parse_stream(
-            pieces, model, wrap_key=key, limits=self._limits, context=request.context, fail_fast=request.fail_fast
-        )
-        return list(read)
-
-    async def _judged(self, request: StreamingStructuredRequest[Any], text: str) -> str | None:
-        """Return what the guardrails make of a kept answer; None where they do not let it through."""
-        tell, watchdog = self.ledger.tell, Watchdog(self._clock)
-        judging = Judging(self._guardrails, tell, self._clock, watchdog)
-        decoder: StreamDecoder[Any] = StreamDecoder(
-            request.response_model,
-            self._plan(request.model)[0].provider.decoder(),
-            wrap_key=wrap_key(request.response_model),
-            limits=self._limits,
-            context=request.context,
-            guardrails=self._guardrails,
-            tell=tell,
-        )
-        try:
-            with self.ledger.watching(watchdog):
-                await judging.prompt(request)
-                self.ledger.begin()
-                decoder.feed_events([TextDelta(text), Finished("stop"), StreamEnd()])
-                decoder.drain()
-                while (ask := decoder.asks) is not None:
-                    decoder.settle(await judging.verdict(ask, self.ledger.total_at))
-        except (BlockedError, DeadlinePassed, Interrupted):
-            return None
-        finally:
-            watchdog.close()
-            outcome = decoder.finish().outcome  # on every way: what else waits for a verdict is given up
-        return outcome.raw_text if outcome is not None and outcome.kind is OutcomeKind.COMPLETE else None
+        replayer = Replayer(self._clock, self.ledger, limits=self._limits, guardrails=self._guardrails)
+        return await replayer.steps(request, text, self._plan(request.model)[0])
 
     def _measured(self, outcome: Outcome[T], at: float, held: float) -> Outcome[T]:
         """Return `outcome` with its figures, where they are taken."""

@@ -67,7 +67,7 @@ _PARTS = {
 _EDGE = ("transport", "foreign", "gathering", "httpclient", "http2", "clock")
 # What a caller steers by: how steps come, to whom, and what is told beside.
 _STEERING = ("cadence", "completion", "courier", "history", "many", "tee", "tracker")
-_CALLING = ("run", "layers", "exchange", "head", "unstreamed", "judging", "ledger", "pool", "adopted")
+_CALLING = ("run", "layers", "exchange", "replay", "head", "unstreamed", "judging", "ledger", "pool", "adopted")
 _SERVICE = ("service", "stream", "sync", *_CALLING, *_STEERING)
 _POLICIES = ("resilience", "guardrails", "instrumentation")
 # The attempts are one policy in several files: the others are its pure parts and belong to it alone.

@@ -133,20 +133,9 @@ class StreamDecoder(Generic[T]):
             continuation=continuation,
             estimate=estimate,
         )
-        self._take = self._answer.add
-        self._gate: Gate | None = None
-        if guardrails:
-            self._gate = Gate(
-                guardrails,
-                self._answer.add,
-                repair=self._answer.take_repair(),
-                wrap_key=wrap_key,
-                names=self._answer.names,
-                prefix="" if continuation is None else continuation.prefix,
-                tell=tell,
-            )
-            self._answer.locate_by(self._gate.locate)
-            self._take = self._gate.feed
+        prefix = "" if continuation is None else continuation.prefix
+        self._gate = _gate(guardrails, self._answer, wrap_key=wrap_key, prefix=prefix, tell=tell)
+        self._take = self._answer.add if self._gate is None else self._gate.feed
         self._drained = False
         self._tool = tool
         self._tool_name = tool_name.strip("_")
@@ -363,6 +352,25 @@ class StreamDecoder(Generic[T]):
     def _end(self, event: StreamEnd) -> None:
         self._answer.ended = True
         self.done = True
+
+
+def _gate(
+    guardrails: Sequence[Guardrail], answer: AnswerReader[Any], *, wrap_key: str | None, prefix: str, tell: Tell | None
+) -> Gate | None:
+    """Return the gate before `answer`; None where nothing is judged."""
+    if not guardrails:
+        return None
+    gate = Gate(
+        guardrails,
+        answer.add,
+        repair=answer.take_repair(),
+        wrap_key=wrap_key,
+        names=answer.names,
+        prefix=prefix,
+        tell=tell,
+    )
+    answer.locate_by(gate.locate)
+    return gate
 
 
 def _check(provider: object, cadence: str, bounds: Mapping[str, object]) -> None:

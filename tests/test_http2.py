@@ -175,7 +175,7 @@ async def test_the_server_sees_that_a_stream_was_left(
 
     async with speaking(first_is_left, clock=clock) as (service, server):
         await leave(service, server, clock)
-        await asyncio.wait_for(server.streams[0].reset.wait(), WAIT)
+        await asyncio.wait_for(server.streams[0].reset.wait(), 0.1)
         assert await service.route_structured(request_for(**MINE)) == ADA
         assert (server.connections, server.open) == (1, 1)
 
